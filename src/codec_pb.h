@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef JJ_SRC_CODEC_PB_H
+#define JJ_SRC_CODEC_PB_H
+
+#include "buf.h"
+#include "event.h"
+#include "status.h"
+
+/* Encode ClaimBatch / EventBatch (broker/jetjobs.proto), replacing what out holds.
+ * NO_MEMORY; TOO_LARGE: beyond out->max. */
+jj_status jj__pb_write_claims(struct buf *out, const char *worker, uint64_t number,
+                              int64_t time_ms, const struct claim *claims, size_t count,
+                              jj_error *err);
+jj_status jj__pb_write_events(struct buf *out, const char *worker, const struct event *events,
+                              size_t count, jj_error *err);
+
+/* How many bytes a claim or event adds to a batch, never less than the truth: to cut batches. */
+size_t jj__pb_claim_size(const struct claim *claim);
+size_t jj__pb_event_size(const struct event *event);
+
+/* Decoded batches: free with jj__pb_claims_free / jj__pb_events_free. Hostile bytes give PROTOCOL. */
+struct pb_claims {
+    const char *worker;
+    uint64_t number;
+    int64_t time_ms;
+    struct claim *claims;
+    size_t count;
+    void *memory;
+};
+struct pb_events {
+    const char *worker;
+    struct event *events; /* name and type are those of the batch's subject, filled by the caller */
+    size_t count;
+    void *memory;
+};
+jj_status jj__pb_read_claims(const void *data, size_t len, struct pb_claims *out, jj_error *err);
+jj_status jj__pb_read_events(const void *data, size_t len, struct pb_events *out, jj_error *err);
+void jj__pb_claims_free(struct pb_claims *claims);
+void jj__pb_events_free(struct pb_events *events);
+
+#endif
