@@ -24,6 +24,9 @@ void jj__buf_char(struct buf *buf, char c);
 void jj__buf_u64(struct buf *buf, uint64_t number);
 void jj__buf_i64(struct buf *buf, int64_t number);
 
+/* True if len more bytes stay within max: tells "too large" from "no memory". */
+bool jj__buf_fits(const struct buf *buf, size_t len);
+
 /* Make room for len more bytes and return where they go, or NULL; buf->len is the caller's to
  * raise. */
 char *jj__buf_reserve(struct buf *buf, size_t len);
