@@ -13,7 +13,7 @@ struct log {
 /* Format one line (cut at 1024 bytes, control characters replaced by '?') and hand it on. */
 void jj__log(const struct log *log, jj_log_level level, const char *format, ...) JJ_PRINTF(3, 4);
 
-/* "debug" "info" "warn" "error". */
+/* "debug" "info" "warn" "error"; a level that is none of them reads as info. */
 const char *jj__log_level_text(jj_log_level level);
 
 #endif
