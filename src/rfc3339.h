@@ -16,7 +16,7 @@
 void jj__rfc3339_write(int64_t unix_ms, char out[JJ__RFC3339_SIZE]);
 
 /* Read "YYYY-MM-DDThh:mm:ss[.fraction](Z|+hh:mm|-hh:mm)"; a finer fraction is cut to milliseconds,
- * a leap second counts as the second after. False if it is anything else. */
+ * a leap second counts as the second after. False if it is anything else, or beyond the limits. */
 bool jj__rfc3339_read(const char *text, int64_t *unix_ms_out);
 
 #endif
