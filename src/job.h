@@ -25,7 +25,7 @@ struct job {
     uint32_t snoozes;
     int64_t timeout_ms; /* 0: not said */
     int64_t created_at_ms;
-    int64_t run_at_ms; /* 0: not said */
+    int64_t run_at_ms;       /* 0: not said */
     const char *schedule_id; /* NULL: not said */
     const char *traceparent; /* NULL: not said */
 };
@@ -37,7 +37,7 @@ struct job_message {
     size_t data_len;
     const jj_header *headers;
     size_t header_count;
-    uint64_t seq;          /* in its stream: the id of a job that came without one */
+    uint64_t seq;         /* in its stream: the id of a job that came without one */
     int64_t stored_at_ms; /* createdAt unless a header says otherwise */
 };
 
@@ -53,7 +53,12 @@ struct job_message {
  * PROTOCOL: the subject is of neither form; job_out is then empty. */
 jj_status jj__job_read(const struct job_message *message, struct job *job_out, jj_error *err);
 
-/* The first header of that name, or NULL. */
+/* The value of the first header of that name, or NULL. */
 const char *jj__header_find(const jj_header *headers, size_t count, const char *name);
+
+/* What may be sent as a header: a name of at least one byte without control characters, space and
+ * colon, a value without CR and LF. NULL is neither. */
+bool jj__header_name_valid(const char *name);
+bool jj__header_value_valid(const char *value);
 
 #endif
