@@ -21,6 +21,7 @@ const char *jj_status_text(jj_status status)
         [JJ_ERR_STATE] = "wrong state",
         [JJ_ERR_TIMEOUT] = "timeout",
         [JJ_ERR_UNAVAILABLE] = "unavailable",
+        [JJ_ERR_NOT_PERMITTED] = "not permitted",
         [JJ_ERR_TOO_LARGE] = "too large",
         [JJ_ERR_PROTOCOL] = "protocol",
         [JJ_ERR_STORAGE] = "storage",

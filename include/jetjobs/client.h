@@ -44,13 +44,13 @@ typedef struct jj_options {
     int64_t history_bytes;      /**< how much of them at most; 8 GiB */
     int64_t jobs_bytes;         /**< most bytes in JOBS, then enqueueing is refused; no limit */
 
-    const char *worker;        /**< name of this worker; "<host>-<pid>-<random>" */
-    uint32_t concurrency;      /**< jobs that run at once in this worker, 1 to 10000; 5 */
-    int64_t poll_interval_ms;  /**< how often to look for what nobody told us of; 1000 */
-    uint32_t max_attempts;     /**< of a job that does not say, 1 to 1000; 3 */
-    int64_t ack_wait_ms;       /**< a silent worker's jobs are given to others then; 15000 */
-    int64_t shutdown_grace_ms; /**< how long jj_stop() waits for running handlers; 30000 */
-    uint32_t max_lost;         /**< a job that its workers did not survive more often fails; 3 */
+    const char *worker;         /**< name of this worker; "<host>-<pid>-<random>" */
+    uint32_t concurrency;       /**< jobs that run at once in this worker, 1 to 10000; 5 */
+    int64_t poll_interval_ms;   /**< how often to look for what nobody told us of; 1000 */
+    uint32_t max_attempts;      /**< of a job that does not say, 1 to 1000; 3 */
+    int64_t ack_wait_ms;        /**< a silent worker's jobs are given to others then; 15000 */
+    int64_t shutdown_grace_ms;  /**< how long jj_stop() waits for running handlers; 30000 */
+    uint32_t max_lost;          /**< a job that its workers did not survive more often fails; 3 */
     int64_t backoff_initial_ms; /**< delay before the second attempt, then doubling; 1000 */
     int64_t backoff_max_ms;     /**< longest delay between attempts; 300000 */
 

@@ -24,7 +24,7 @@
 #include <jetjobs/status.h>
 
 /** Longest name or id, and room for one with its NUL. */
-#define JJ_NAME_MAX 64
+#define JJ_NAME_MAX  64
 #define JJ_NAME_SIZE (JJ_NAME_MAX + 1)
 
 /** A header that travels with a job. The library borrows both strings for the call. */

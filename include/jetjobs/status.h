@@ -6,8 +6,8 @@
  *  How calls say what went wrong: a status to act on and, beside it, a text to read. */
 
 #if defined(__GNUC__)
-#define JJ_API __attribute__((visibility("default")))
-#define JJ_MUST_CHECK __attribute__((warn_unused_result))
+#define JJ_API                           __attribute__((visibility("default")))
+#define JJ_MUST_CHECK                    __attribute__((warn_unused_result))
 #define JJ_PRINTF(format_arg, first_arg) __attribute__((format(printf, format_arg, first_arg)))
 #else
 #define JJ_API
@@ -22,17 +22,18 @@ extern "C" {
 /** What the caller can do about it; the text of jj_error says the rest. */
 typedef enum jj_status {
     JJ_OK = 0,
-    JJ_ERR_INVALID,     /**< the call is wrong: fix it */
-    JJ_ERR_NOT_FOUND,   /**< no such thing */
-    JJ_ERR_EXISTS,      /**< there is one already */
-    JJ_ERR_STATE,       /**< not now: the job or the client no longer, or not yet, allows it */
-    JJ_ERR_TIMEOUT,     /**< the outcome is unknown: repeat with the same id */
-    JJ_ERR_UNAVAILABLE, /**< nothing was done: try later */
-    JJ_ERR_TOO_LARGE,   /**< above a limit that the text names */
-    JJ_ERR_PROTOCOL,    /**< the other side sent what makes no sense, or is too old */
-    JJ_ERR_STORAGE,     /**< a disk or a file failed */
-    JJ_ERR_NO_MEMORY,   /**< malloc failed; nothing was done */
-    JJ_ERR_INTERNAL     /**< a defect of this library */
+    JJ_ERR_INVALID,       /**< the call is wrong: fix it */
+    JJ_ERR_NOT_FOUND,     /**< no such thing */
+    JJ_ERR_EXISTS,        /**< there is one already */
+    JJ_ERR_STATE,         /**< not now: the job or the client no longer, or not yet, allows it */
+    JJ_ERR_TIMEOUT,       /**< the outcome is unknown: repeat with the same id */
+    JJ_ERR_UNAVAILABLE,   /**< nothing was done: try later */
+    JJ_ERR_NOT_PERMITTED, /**< the broker does not allow this client to do that */
+    JJ_ERR_TOO_LARGE,     /**< above a limit that the text names */
+    JJ_ERR_PROTOCOL,      /**< the other side sent what makes no sense, or is too old */
+    JJ_ERR_STORAGE,       /**< a disk or a file failed */
+    JJ_ERR_NO_MEMORY,     /**< malloc failed; nothing was done */
+    JJ_ERR_INTERNAL       /**< a defect of this library */
 } jj_status;
 
 /** Room for the text of an error, its NUL included. */

@@ -146,8 +146,8 @@ JJ_API jj_status jj_progress(jj_attempt *attempt, uint32_t percent, const char *
 /** @} */
 
 /** @name Verdicts
- *  Each notes how the attempt ended and returns what the handler is to return; the last call counts.
- *  Texts and results are copied. Threads: the handler's. @{ */
+ *  Each notes how the attempt ended and returns what the handler is to return; the last call
+ * counts. Texts and results are copied. Threads: the handler's. @{ */
 /** The job is completed. @param result  any bytes, usually JSON; NULL with len 0 for none. */
 JJ_API jj_verdict jj_done(jj_attempt *attempt, const void *result, size_t len);
 /** This attempt failed: try again after the usual delay, unless it was the last. */

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Messages: reading those that came in, making those that go out. A broker_msg is a natsMsg. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker.h"
+#include "broker_nats.h"
+
+static natsMsg *nats_of(struct broker_msg *msg)
+{
+    return (natsMsg *)msg;
+}
+
+static const natsMsg *const_nats_of(const struct broker_msg *msg)
+{
+    return (const natsMsg *)msg;
+}
+
+const char *jj__msg_subject(const struct broker_msg *msg)
+{
+    return natsMsg_GetSubject(const_nats_of(msg));
+}
+
+const char *jj__msg_reply(const struct broker_msg *msg)
+{
+    return natsMsg_GetReply(const_nats_of(msg));
+}
+
+const void *jj__msg_data(const struct broker_msg *msg)
+{
+    return natsMsg_GetData(const_nats_of(msg));
+}
+
+size_t jj__msg_len(const struct broker_msg *msg)
+{
+    int len = natsMsg_GetDataLength(const_nats_of(msg));
+    return len < 0 ? 0 : (size_t)len;
+}
+
+void jj__msg_free(struct broker_msg *msg)
+{
+    natsMsg_Destroy(nats_of(msg));
+}
+
+const char *jj__msg_header(struct broker_msg *msg, const char *name)
+{
+    const char *value = NULL;
+    return natsMsgHeader_Get(nats_of(msg), name, &value) == NATS_OK ? value : NULL;
+}
+
+int jj__msg_status(struct broker_msg *msg)
+{
+    if (jj__msg_len(msg) > 0)
+        return 0;
+    const char *text = jj__msg_header(msg, "Status");
+    return text == NULL ? 0 : (int)strtol(text, NULL, 10);
+}
+
+/* Append the values of one header; values are the message's, the array of pointers is ours. */
+static natsStatus add_values(natsMsg *msg, const char *name, jj_header **headers, size_t *count)
+{
+    const char **values = NULL;
+    int value_count = 0;
+    natsStatus s = natsMsgHeader_Values(msg, name, &values, &value_count);
+
+    if (s != NATS_OK)
+        return s == NATS_NOT_FOUND ? NATS_OK : s;
+    jj_header *grown = realloc(*headers, (*count + (size_t)value_count) * sizeof(**headers));
+    if (grown == NULL) {
+        free((void *)values);
+        return NATS_NO_MEMORY;
+    }
+    *headers = grown;
+    for (int i = 0; i < value_count; i++)
+        grown[(*count)++] = (jj_header){.name = name, .value = values[i]};
+    free((void *)values);
+    return NATS_OK;
+}
+
+jj_status jj__msg_headers(struct broker_msg *msg, jj_header **headers_out, size_t *count_out,
+                          jj_error *err)
+{
+    const char **names = NULL;
+    int name_count = 0;
+    jj_header *headers = NULL;
+    size_t count = 0;
+    natsStatus s = natsMsgHeader_Keys(nats_of(msg), &names, &name_count);
+
+    if (s == NATS_NOT_FOUND)
+        s = NATS_OK;
+    for (int i = 0; s == NATS_OK && i < name_count; i++)
+        s = add_values(nats_of(msg), names[i], &headers, &count);
+    free((void *)names);
+    if (s != NATS_OK) {
+        free(headers);
+        return jj__fail_nats(err, s, "message headers");
+    }
+    *headers_out = headers;
+    *count_out = count;
+    return JJ_OK;
+}
+
+/* The library checks neither subjects nor header names: line ends would inject protocol. */
+static bool breaks_protocol(const struct outgoing *message)
+{
+    if (message->subject[0] == '\0' || strpbrk(message->subject, " \t\r\n") != NULL)
+        return true;
+    for (size_t i = 0; i < message->header_count; i++) {
+        const jj_header *header = &message->headers[i];
+        if (header->name[0] == '\0' || strpbrk(header->name, ": \t\r\n") != NULL ||
+            strpbrk(header->value, "\r\n") != NULL)
+            return true;
+    }
+    return false;
+}
+
+jj_status jj__broker_make(const struct outgoing *message, const char *reply, natsMsg **msg_out,
+                          jj_error *err)
+{
+    natsMsg *msg = NULL;
+
+    if (breaks_protocol(message))
+        return jj__fail(err, JJ_ERR_INVALID, "subject or header has a character NATS reserves: %s",
+                        message->subject);
+    if (message->len > INT32_MAX)
+        return jj__fail(err, JJ_ERR_TOO_LARGE, "message of %zu bytes", message->len);
+    natsStatus s = natsMsg_Create(&msg, message->subject, reply, message->data, (int)message->len);
+    for (size_t i = 0; s == NATS_OK && i < message->header_count; i++)
+        s = natsMsgHeader_Add(msg, message->headers[i].name, message->headers[i].value);
+    if (s != NATS_OK) {
+        natsMsg_Destroy(msg);
+        return jj__fail_nats(err, s, "message");
+    }
+    *msg_out = msg;
+    return JJ_OK;
+}
+
+bool jj__broker_send(struct broker *broker, const struct outgoing *message)
+{
+    natsMsg *msg = NULL;
+    natsStatus s;
+
+    if (broker->nc == NULL)
+        return false;
+    if (message->header_count > 0 || breaks_protocol(message)) {
+        if (jj__broker_make(message, message->reply, &msg, NULL) != JJ_OK)
+            return false;
+        s = natsConnection_PublishMsg(broker->nc, msg);
+        natsMsg_Destroy(msg);
+        return s == NATS_OK;
+    }
+    if (message->reply != NULL)
+        s = natsConnection_PublishRequest(broker->nc, message->subject, message->reply,
+                                          message->data, (int)message->len);
+    else
+        s = natsConnection_Publish(broker->nc, message->subject, message->data, (int)message->len);
+    return s == NATS_OK;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef JJ_SRC_BROKER_NATS_H
+#define JJ_SRC_BROKER_NATS_H
+
+/* Private to src/broker*.c: the inside of struct broker. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <nats/nats.h>
+
+#include "broker.h"
+
+struct asked;
+struct call;
+struct sent;
+
+struct port {
+    struct port *next;
+    struct broker *broker;
+    natsSubscription *sub; /* NULL while disconnected */
+    char *subject;
+    char *queue; /* NULL: none */
+    void (*take)(void *ctx, struct broker_msg *msg);
+    void *ctx;
+    bool closed; /* to be freed when no drain is under way */
+};
+
+/* Publications that wait to be sent or acknowledged. Its own part of the broker thread's work;
+ * broker_publish.c. */
+struct publisher {
+    struct port *port;
+    char inbox[JJ__INBOX_SIZE];
+    struct sent *first, *last; /* in order of their numbers */
+    struct sent **slots;       /* number & (slot_count - 1) */
+    size_t slot_count;
+    size_t waiting;
+    atomic_uint_least64_t next_number;
+    int64_t check_ms; /* when to look for overdue ones */
+};
+
+struct broker {
+    jj_options options; /* strings are copies */
+    struct log log;
+    char inbox[JJ__INBOX_SIZE - 40];
+    uint64_t next_inbox;
+
+    pthread_t thread;
+    pthread_t self; /* the thread's own note of itself, set before it connects */
+    int wake_fds[2];
+    atomic_bool asleep; /* in poll: a wake needs a byte in the pipe */
+    atomic_bool work;   /* something waits: don't sleep */
+    atomic_bool stopping;
+
+    /* Broker thread only. */
+    natsConnection *nc;
+    natsOptions *nats_options;
+    struct port *ports;
+    bool draining, ports_closed;
+    struct broker_member *members;
+    struct asked *asked; /* questions without answer */
+    struct publisher publisher;
+    int64_t connect_at_ms; /* next try while disconnected */
+    int64_t connect_delay_ms;
+    char **servers; /* known from the last connection */
+    int server_count;
+
+    /* Set by the client library from its threads. */
+    atomic_int fd; /* -1: none */
+    atomic_bool want_write;
+
+    atomic_bool connected;
+    atomic_size_t max_payload;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;   /* connected or given up */
+    struct call *calls;       /* guarded by lock: run these on the broker thread, in order */
+    struct call **calls_end;  /* guarded by lock */
+    struct sent *outbox;      /* guarded by lock: publish these */
+    struct sent **outbox_end; /* guarded by lock */
+    bool open;                /* guarded by lock: calls are still taken */
+    jj_status connect_status; /* guarded by lock: why the last connect failed */
+    bool refused;             /* guarded by lock: it was the credentials */
+    char connect_text[200];   /* guarded by lock */
+    char denied[JJ__INBOX_SIZE + 100]; /* guarded by lock: last permission error */
+    uint64_t denials;                  /* guarded by lock: how many there were */
+};
+
+bool jj__broker_on_thread(const struct broker *broker);
+
+/* Map a status of the client library; what names the thing that failed. */
+jj_status jj__fail_nats(jj_error *err, natsStatus status, const char *what);
+
+/* Make a message to send; headers are checked again for what would break the protocol. */
+jj_status jj__broker_make(const struct outgoing *message, const char *reply, natsMsg **msg_out,
+                          jj_error *err);
+
+/* broker_publish.c, all on the broker thread unless noted. */
+jj_status jj__publisher_open(struct broker *broker, jj_error *err);
+void jj__publisher_take_outbox(struct broker *broker);
+void jj__publisher_reconnected(struct broker *broker);
+int64_t jj__publisher_turn(struct broker *broker, int64_t now_ms);
+void jj__publisher_denied(struct broker *broker, const char *text);
+/* True if the server's text about permissions speaks of that subject. */
+bool jj__broker_denies(const char *text, const char *subject);
+/* broker_request.c */
+void jj__request_denied(struct broker *broker, const char *text);
+/* Fail what waits. */
+void jj__publisher_close(struct broker *broker);
+
+#endif

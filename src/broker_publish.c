@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Publications: messages to a stream that wait for its acknowledgement.
+ *
+ * Each has a number, which is the end of its reply subject. It stays in the list until done() has
+ * been called: by the acknowledgement, by an error that sending again can't mend, or by its
+ * deadline. Sending again is knowing, never blind: the message carries a Nats-Msg-Id, so the stream
+ * stores it once; a batch has none and is never sent again from here. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "broker.h"
+#include "broker_nats.h"
+#include "clock.h"
+
+#define SILENCE_MS     2000 /* after which a publication is sent again */
+#define BUSY_WAIT_MS   50   /* after the server said that its queue is full */
+#define NOBODY_WAIT_MS 250  /* after it said that no stream listens */
+#define CHECK_EVERY_MS 50
+#define FIRST_SLOTS    1024
+
+#define ERR_INGEST_QUEUE_FULL 10167
+#define ERR_MESSAGE_TOO_LARGE 10054
+#define ERR_HEADERS_TOO_LARGE 10097
+
+struct sent {
+    struct sent *next, *prev; /* in the outbox, then in the publisher's list */
+    uint64_t number;
+    int64_t deadline_ms;
+    int64_t again_ms; /* when to send it again */
+    bool once;
+    bool unknown;        /* a sending got no answer: it may be stored */
+    const char *refusal; /* why the last sending was refused; NULL: no answer */
+    void (*done)(void *ctx, const struct publish_result *result);
+    void *ctx;
+    size_t count;
+    natsMsg *msgs[];
+};
+
+static const char *subject_of(const struct sent *sent)
+{
+    return natsMsg_GetSubject(sent->msgs[sent->count - 1]);
+}
+
+static void free_sent(struct sent *sent)
+{
+    if (sent == NULL)
+        return;
+    for (size_t i = 0; i < sent->count; i++)
+        natsMsg_Destroy(sent->msgs[i]);
+    free(sent);
+}
+
+/* ---- the list of those that wait ---- */
+
+static struct sent **slot_of(struct publisher *publisher, uint64_t number)
+{
+    return &publisher->slots[number & (publisher->slot_count - 1)];
+}
+
+static bool grow_slots(struct publisher *publisher)
+{
+    size_t count = publisher->slot_count * 2;
+    struct sent **slots = calloc(count, sizeof(*slots));
+
+    if (slots == NULL)
+        return false;
+    free(publisher->slots);
+    publisher->slots = slots;
+    publisher->slot_count = count;
+    for (struct sent *sent = publisher->first; sent != NULL; sent = sent->next)
+        *slot_of(publisher, sent->number) = sent;
+    return true;
+}
+
+static bool add_waiting(struct publisher *publisher, struct sent *sent)
+{
+    while (*slot_of(publisher, sent->number) != NULL)
+        if (!grow_slots(publisher))
+            return false;
+    *slot_of(publisher, sent->number) = sent;
+    sent->next = NULL;
+    sent->prev = publisher->last;
+    if (publisher->last == NULL)
+        publisher->first = sent;
+    else
+        publisher->last->next = sent;
+    publisher->last = sent;
+    publisher->waiting++;
+    return true;
+}
+
+static void remove_waiting(struct publisher *publisher, struct sent *sent)
+{
+    *slot_of(publisher, sent->number) = NULL;
+    if (sent->prev == NULL)
+        publisher->first = sent->next;
+    else
+        sent->prev->next = sent->next;
+    if (sent->next == NULL)
+        publisher->last = sent->prev;
+    else
+        sent->next->prev = sent->prev;
+    publisher->waiting--;
+}
+
+static void finish(struct broker *broker, struct sent *sent, const struct publish_result *result)
+{
+    remove_waiting(&broker->publisher, sent);
+    sent->done(sent->ctx, result);
+    free_sent(sent);
+}
+
+static void finish_failed(struct broker *broker, struct sent *sent, jj_status status,
+                          const char *why)
+{
+    struct publish_result result = {.status = status};
+
+    jj__ignore(jj__fail(&result.err, status, "publish to %s: %s", subject_of(sent), why),
+               "the status is in the result");
+    finish(broker, sent, &result);
+}
+
+/* ---- sending ---- */
+
+static void send_now(struct broker *broker, struct sent *sent, int64_t now_ms)
+{
+    natsStatus s = broker->nc == NULL ? NATS_CONNECTION_DISCONNECTED : NATS_OK;
+
+    for (size_t i = 0; s == NATS_OK && i < sent->count; i++)
+        s = natsConnection_PublishMsg(broker->nc, sent->msgs[i]);
+    if (s == NATS_MAX_PAYLOAD) {
+        finish_failed(broker, sent, JJ_ERR_TOO_LARGE, "larger than the server's max_payload");
+        return;
+    }
+    if (s != NATS_OK) {
+        sent->again_ms = now_ms + SILENCE_MS;
+        sent->refusal = "not connected";
+        return;
+    }
+    sent->refusal = NULL;
+    sent->unknown = true;
+    sent->again_ms = now_ms + SILENCE_MS;
+}
+
+static void begin(struct broker *broker, struct sent *sent)
+{
+    struct publisher *publisher = &broker->publisher;
+    int64_t now_ms = jj__clock_mono_ms();
+
+    if (!add_waiting(publisher, sent)) {
+        struct publish_result result = {.status = JJ_ERR_NO_MEMORY};
+        jj__ignore(jj__fail(&result.err, JJ_ERR_NO_MEMORY, "publications"), "in the result");
+        sent->done(sent->ctx, &result);
+        free_sent(sent);
+        return;
+    }
+    if (publisher->waiting == 1)
+        publisher->check_ms = now_ms + CHECK_EVERY_MS;
+    send_now(broker, sent, now_ms);
+}
+
+void jj__publisher_take_outbox(struct broker *broker)
+{
+    pthread_mutex_lock(&broker->lock);
+    struct sent *sent = broker->outbox;
+    broker->outbox = NULL;
+    broker->outbox_end = &broker->outbox;
+    pthread_mutex_unlock(&broker->lock);
+
+    while (sent != NULL) {
+        struct sent *following = sent->next;
+        begin(broker, sent);
+        sent = following;
+    }
+}
+
+/* What was sent on the old connection has an unknown fate: send it again, or say so. */
+void jj__publisher_reconnected(struct broker *broker)
+{
+    int64_t now_ms = jj__clock_mono_ms();
+    struct sent *following;
+
+    for (struct sent *sent = broker->publisher.first; sent != NULL; sent = following) {
+        following = sent->next;
+        if (sent->once && sent->unknown)
+            finish_failed(broker, sent, JJ_ERR_TIMEOUT, "connection lost before the answer");
+        else
+            send_now(broker, sent, now_ms);
+    }
+}
+
+static void overdue(struct broker *broker, struct sent *sent)
+{
+    if (sent->refusal != NULL && !sent->unknown)
+        finish_failed(broker, sent, JJ_ERR_UNAVAILABLE, sent->refusal);
+    else if (sent->refusal != NULL)
+        finish_failed(broker, sent, JJ_ERR_TIMEOUT, sent->refusal);
+    else
+        finish_failed(broker, sent, JJ_ERR_TIMEOUT, "no acknowledgement in time");
+}
+
+int64_t jj__publisher_turn(struct broker *broker, int64_t now_ms)
+{
+    struct publisher *publisher = &broker->publisher;
+    struct sent *following;
+
+    if (publisher->waiting == 0)
+        return INT64_MAX;
+    if (now_ms < publisher->check_ms)
+        return publisher->check_ms;
+    for (struct sent *sent = publisher->first; sent != NULL; sent = following) {
+        following = sent->next;
+        if (now_ms >= sent->deadline_ms)
+            overdue(broker, sent);
+        else if (now_ms >= sent->again_ms && !sent->once)
+            send_now(broker, sent, now_ms);
+    }
+    publisher->check_ms = now_ms + CHECK_EVERY_MS;
+    return publisher->waiting == 0 ? INT64_MAX : publisher->check_ms;
+}
+
+/* ---- answers ---- */
+
+static void read_error(json_t *error, struct publish_result *result, const char *subject)
+{
+    int code = (int)json_integer_value(json_object_get(error, "code"));
+    const char *text = json_string_value(json_object_get(error, "description"));
+
+    result->err_code = (int)json_integer_value(json_object_get(error, "err_code"));
+    if (result->err_code == ERR_MESSAGE_TOO_LARGE || result->err_code == ERR_HEADERS_TOO_LARGE)
+        result->status = JJ_ERR_TOO_LARGE;
+    else
+        result->status = code == 400 ? JJ_ERR_INVALID : JJ_ERR_UNAVAILABLE;
+    jj__ignore(jj__fail(&result->err, result->status, "publish to %s: %s (%d)", subject,
+                        text == NULL ? "refused" : text, result->err_code),
+               "in the result");
+    if (result->err_code == ERR_INGEST_QUEUE_FULL)
+        result->status = JJ_ERR_STATE; /* send again later */
+    else if (code == 503)
+        result->status = JJ_ERR_NOT_FOUND; /* no leader now: likewise */
+}
+
+static void read_ack(struct broker_msg *msg, struct publish_result *result, const char *subject)
+{
+    json_error_t where;
+    json_t *ack = json_loadb(jj__msg_data(msg), jj__msg_len(msg), 0, &where);
+    json_t *error = json_object_get(ack, "error");
+    json_t *seq = json_object_get(ack, "seq");
+
+    if (error != NULL) {
+        read_error(error, result, subject);
+    } else if (!json_is_integer(seq)) {
+        result->status = jj__fail(&result->err, JJ_ERR_PROTOCOL,
+                                  "publish to %s: the answer is no acknowledgement", subject);
+    } else {
+        result->seq = (uint64_t)json_integer_value(seq);
+        result->duplicate = json_is_true(json_object_get(ack, "duplicate"));
+    }
+    json_decref(ack);
+}
+
+static void again_after(struct sent *sent, int64_t wait_ms, const char *why)
+{
+    sent->again_ms = jj__clock_mono_ms() + wait_ms;
+    sent->refusal = why;
+    sent->unknown = false;
+}
+
+/* Nobody listens to a publication's subject; which one's, the library has thrown away. With only
+ * one waiting it is clear. Else all are looked at again soon: those that were stored are
+ * duplicates then. */
+static void nobody_listens(struct broker *broker)
+{
+    struct sent *first = broker->publisher.first;
+
+    if (first == NULL)
+        return;
+    if (first->next == NULL && first->once)
+        finish_failed(broker, first, JJ_ERR_UNAVAILABLE, "no stream takes it");
+    else if (first->next == NULL)
+        again_after(first, NOBODY_WAIT_MS, "no stream takes it");
+    else
+        for (struct sent *sent = first; sent != NULL; sent = sent->next)
+            sent->again_ms = jj__clock_mono_ms() + NOBODY_WAIT_MS;
+}
+
+static void take_answer(void *ctx, struct broker_msg *msg)
+{
+    struct broker *broker = ctx;
+
+    if (msg == NULL) {
+        nobody_listens(broker);
+        return;
+    }
+    const char *number = strrchr(jj__msg_subject(msg), '.') + 1;
+    uint64_t wanted = strtoull(number, NULL, 10);
+    struct sent *sent = *slot_of(&broker->publisher, wanted);
+
+    if (sent != NULL && sent->number == wanted) {
+        struct publish_result result = {.status = JJ_OK};
+        read_ack(msg, &result, subject_of(sent));
+        if (result.status == JJ_ERR_STATE && !sent->once)
+            again_after(sent, BUSY_WAIT_MS, "the stream's queue is full");
+        else if (result.status == JJ_ERR_NOT_FOUND && !sent->once)
+            again_after(sent, NOBODY_WAIT_MS, "the stream has no leader");
+        else {
+            if (result.status == JJ_ERR_STATE || result.status == JJ_ERR_NOT_FOUND)
+                result.status = JJ_ERR_UNAVAILABLE;
+            finish(broker, sent, &result);
+        }
+    }
+    jj__msg_free(msg);
+}
+
+bool jj__broker_denies(const char *text, const char *subject)
+{
+    const char *found = strstr(text, subject);
+
+    if (found == NULL)
+        return false;
+    char after = found[strlen(subject)];
+    return after == '"' || after == '\'' || after == '\0';
+}
+
+void jj__publisher_denied(struct broker *broker, const char *text)
+{
+    struct sent *following;
+
+    for (struct sent *sent = broker->publisher.first; sent != NULL; sent = following) {
+        following = sent->next;
+        if (jj__broker_denies(text, subject_of(sent)))
+            finish_failed(broker, sent, JJ_ERR_NOT_PERMITTED, "not permitted");
+    }
+}
+
+/* ---- open, publish, close ---- */
+
+jj_status jj__publisher_open(struct broker *broker, jj_error *err)
+{
+    struct publisher *publisher = &broker->publisher;
+    char subject[JJ__INBOX_SIZE + 2];
+
+    publisher->slots = calloc(FIRST_SLOTS, sizeof(*publisher->slots));
+    if (publisher->slots == NULL)
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "publisher");
+    publisher->slot_count = FIRST_SLOTS;
+    jj__broker_inbox(broker, "a", publisher->inbox);
+    snprintf(subject, sizeof(subject), "%s.*", publisher->inbox);
+    const struct port_options options = {.subject = subject, .take = take_answer, .ctx = broker};
+    return jj__broker_port_open(broker, &options, &publisher->port, err);
+}
+
+static jj_status make_sent(struct broker *broker, const struct publication *publication,
+                           struct sent **sent_out, jj_error *err)
+{
+    size_t bytes = sizeof(struct sent) + publication->count * sizeof(natsMsg *);
+    struct sent *sent = calloc(1, bytes);
+    if (sent == NULL)
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "publication");
+    char reply[JJ__INBOX_SIZE + 24];
+    jj_status s = JJ_OK;
+
+    sent->number = atomic_fetch_add(&broker->publisher.next_number, 1);
+    sent->deadline_ms = publication->deadline_ms;
+    sent->once = publication->once;
+    sent->done = publication->done;
+    sent->ctx = publication->ctx;
+    snprintf(reply, sizeof(reply), "%s.%llu", broker->publisher.inbox,
+             (unsigned long long)sent->number);
+    for (size_t i = 0; s == JJ_OK && i < publication->count; i++) {
+        bool last = i + 1 == publication->count;
+        s = jj__broker_make(&publication->messages[i], last ? reply : NULL, &sent->msgs[i], err);
+        sent->count = s == JJ_OK ? i + 1 : i;
+    }
+    if (s != JJ_OK) {
+        free_sent(sent);
+        return s;
+    }
+    *sent_out = sent;
+    return JJ_OK;
+}
+
+jj_status jj__broker_publish(struct broker *broker, const struct publication *publication,
+                             jj_error *err)
+{
+    struct sent *sent = NULL;
+    jj_status s = make_sent(broker, publication, &sent, err);
+
+    if (s != JJ_OK)
+        return s;
+    if (jj__broker_on_thread(broker)) {
+        begin(broker, sent);
+        return JJ_OK;
+    }
+    pthread_mutex_lock(&broker->lock);
+    *broker->outbox_end = sent;
+    broker->outbox_end = &sent->next;
+    pthread_mutex_unlock(&broker->lock);
+    jj__broker_wake(broker);
+    return JJ_OK;
+}
+
+struct waiter {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool finished;                 /* guarded by lock */
+    struct publish_result *result; /* guarded by lock */
+};
+
+static void wake_waiter(void *ctx, const struct publish_result *result)
+{
+    struct waiter *waiter = ctx;
+
+    pthread_mutex_lock(&waiter->lock);
+    *waiter->result = *result;
+    waiter->finished = true;
+    pthread_cond_signal(&waiter->changed);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+void jj__broker_publish_wait(struct broker *broker, struct publication *publication,
+                             struct publish_result *result_out)
+{
+    struct waiter waiter = {.result = result_out};
+
+    pthread_mutex_init(&waiter.lock, NULL);
+    pthread_cond_init(&waiter.changed, NULL);
+    publication->done = wake_waiter;
+    publication->ctx = &waiter;
+    *result_out = (struct publish_result){.status = JJ_OK};
+    result_out->status = jj__broker_publish(broker, publication, &result_out->err);
+    if (result_out->status == JJ_OK) {
+        pthread_mutex_lock(&waiter.lock);
+        while (!waiter.finished)
+            pthread_cond_wait(&waiter.changed, &waiter.lock);
+        pthread_mutex_unlock(&waiter.lock);
+    }
+    pthread_cond_destroy(&waiter.changed);
+    pthread_mutex_destroy(&waiter.lock);
+}
+
+void jj__publisher_close(struct broker *broker)
+{
+    jj__publisher_take_outbox(broker);
+    while (broker->publisher.first != NULL)
+        finish_failed(broker, broker->publisher.first, JJ_ERR_UNAVAILABLE, "the client is closing");
+    jj__broker_port_close(broker->publisher.port);
+    broker->publisher.port = NULL;
+}
