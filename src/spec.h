@@ -7,8 +7,11 @@
 
 #include "status.h"
 
-/* What a message needs beside the job's data: max_payload less this is the most data (design 4.2). */
+/* What a message needs beside the job's data: max_payload less this is the most data. */
 #define JJ__SPEC_OVERHEAD 4096
+
+/* The longest time that an option may say, 100 years: in nanoseconds it still fits an int64_t. */
+#define JJ__TIME_MAX_MS INT64_C(3155760000000)
 
 /* Check what a caller wants to enqueue: name, id, key, numbers, headers (none that begins with
  * Nats- or Job- in any case, no CR LF NUL colon space in names, no CR LF in values, each name and
@@ -19,10 +22,10 @@ jj_status jj__spec_check(const jj_spec *spec, size_t max_payload, jj_error *err)
 
 /* Copy options with every zero replaced by its default, and check ranges: concurrency 1..10000,
  * max_attempts 1..1000, max_lost 0 means 3 and at most 1000, replicas 1..5, ack_wait_ms >= 1000,
- * times not negative (but connect_timeout_ms -1), worker a valid token if given,
- * backoff_max_ms >= backoff_initial_ms. An error names the field and what is allowed. Strings stay
- * borrowed; url becomes its default, the others may stay NULL. connect_timeout_ms 0 becomes
- * timeout_ms. options may be NULL. */
+ * times not negative (but connect_timeout_ms -1) and at most JJ__TIME_MAX_MS, worker a valid token
+ * if given, backoff_max_ms >= backoff_initial_ms. An error names the field and what is allowed.
+ * Strings stay borrowed; url becomes its default, the others may stay NULL. connect_timeout_ms 0
+ * becomes timeout_ms. options may be NULL. */
 jj_status jj__options_resolve(const jj_options *options, jj_options *resolved_out, jj_error *err);
 
 /* The same for a handler; zeros become the client's settings, fleet_concurrency and timeout_ms may
