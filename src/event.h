@@ -39,14 +39,14 @@ struct event {
     uint32_t lost;
     const void *result; /* completed */
     size_t result_len;
-    int64_t duration_ms; /* completed, failed, retrying: of the handler */
-    const char *error;   /* failed, retrying; NULL for a snooze */
-    int64_t run_at_ms;   /* retrying: of the next attempt; 0: at once */
-    const char *event;   /* event: what happened */
-    jj_log_level level;  /* log */
-    const char *message; /* log, progress; NULL: none */
-    const char *data;    /* log, event: one JSON value; NULL: none */
-    uint32_t percent;    /* progress */
+    int64_t duration_ms;   /* completed, failed, retrying: of the handler */
+    const char *error;     /* failed, retrying; NULL for a snooze */
+    int64_t run_at_ms;     /* retrying: of the next attempt; 0: at once */
+    const char *event;     /* event: what happened */
+    jj_log_level level;    /* log */
+    const char *message;   /* log, progress; NULL: none */
+    const char *data;      /* log, event: one JSON value; NULL: none */
+    uint32_t percent;      /* progress */
     const struct job *job; /* cancelled: the job; NULL: not known */
 };
 
@@ -57,7 +57,7 @@ struct claim {
     uint32_t attempt; /* the one that starts */
     uint32_t max_attempts;
     uint32_t lost;
-    bool with_job; /* carry data and headers: on a first attempt */
+    bool with_job;  /* carry data and headers: on a first attempt */
     bool omit_data; /* the data would not fit */
 };
 
