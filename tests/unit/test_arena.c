@@ -9,18 +9,6 @@
 
 #include "arena.h"
 
-/* Sanitizers end the program when malloc can't serve, unless told to let it return NULL. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "allocator_may_return_null=1";
-}
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-    return "allocator_may_return_null=1";
-}
-
 static void pieces_do_not_overlap_and_fit_any_type(void **state)
 {
     (void)state;
@@ -77,19 +65,6 @@ static void sizes_that_overflow_are_refused(void **state)
     jj__arena_done(&arena);
 }
 
-static void no_memory_is_told_from_too_much(void **state)
-{
-    (void)state;
-    struct arena arena = {.max = SIZE_MAX};
-
-    assert_null(jj__arena_alloc(&arena, SIZE_MAX / 4)); /* more than any machine has */
-    assert_false(arena.beyond_max);
-    assert_null(jj__arena_array(&arena, SIZE_MAX / 8, 2));
-    assert_null(jj__arena_text(&arena, "", SIZE_MAX / 4));
-    assert_false(arena.beyond_max);
-    jj__arena_done(&arena);
-}
-
 static void array_is_zeroed_and_never_null_when_empty(void **state)
 {
     (void)state;
@@ -132,7 +107,6 @@ int main(void)
         cmocka_unit_test(piece_may_be_larger_than_a_chunk),
         cmocka_unit_test(nothing_is_handed_out_beyond_the_maximum),
         cmocka_unit_test(sizes_that_overflow_are_refused),
-        cmocka_unit_test(no_memory_is_told_from_too_much),
         cmocka_unit_test(array_is_zeroed_and_never_null_when_empty),
         cmocka_unit_test(text_is_copied_and_ends_with_nul),
         cmocka_unit_test(chunks_are_all_that_must_be_kept),
