@@ -75,12 +75,17 @@ static natsMsg *make_msg(const struct note *note)
     return msg;
 }
 
-void nats_client_publish(struct nats_client *client, const struct note *note)
+void nats_client_send(struct nats_client *client, const struct note *note)
 {
     natsMsg *msg = make_msg(note);
 
     check(natsConnection_PublishMsg(client->nc, msg), note->subject);
     natsMsg_Destroy(msg);
+}
+
+void nats_client_publish(struct nats_client *client, const struct note *note)
+{
+    nats_client_send(client, note);
     check(natsConnection_FlushTimeout(client->nc, ANSWER_MS), "flush");
 }
 
@@ -132,7 +137,7 @@ uint64_t nats_client_store_text(struct nats_client *client, const char *subject,
 
 static json_t *call_api(struct nats_client *client, const char *what, json_t *request)
 {
-    char subject[256];
+    char subject[512];
     char *text = request == NULL ? NULL : must(json_dumps(request, JSON_COMPACT));
 
     json_decref(request);

@@ -28,6 +28,9 @@ struct note {
     size_t len; /* 0: data is text */
 };
 
+/* Send it; what is sent leaves in that order. */
+void nats_client_send(struct nats_client *client, const struct note *note);
+
 /* Send it and wait until the server has read it. */
 void nats_client_publish(struct nats_client *client, const struct note *note);
 

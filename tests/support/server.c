@@ -78,21 +78,23 @@ static bool port_is_free(int port)
     return is_free;
 }
 
-static void choose_port(struct server *server)
+/* A port that is now ours. */
+static int choose_port(int *claim_out)
 {
     int first = (int)getpid() * 7;
 
     for (int i = 0; i < PORTS; i++) {
-        server->port = FIRST_PORT + (first + i) % PORTS;
-        server->port_claim = claim_port(server->port);
-        if (server->port_claim < 0)
+        int port = FIRST_PORT + (first + i) % PORTS;
+        *claim_out = claim_port(port);
+        if (*claim_out < 0)
             continue;
-        if (port_is_free(server->port))
-            return;
-        close(server->port_claim);
+        if (port_is_free(port))
+            return port;
+        close(*claim_out);
     }
-    server->port_claim = -1;
+    *claim_out = -1;
     fail_msg("no free port");
+    return 0;
 }
 
 /* ---- its files ---- */
@@ -228,14 +230,15 @@ void server_start(struct server *server, const struct server_options *options)
         options = &defaults;
     const char *program = options->program;
 
-    *server = (struct server){.port_claim = -1};
+    *server = (struct server){.claims = {-1, -1}};
     if (program == NULL)
         program = getenv("JETJOBS_NATS_SERVER");
     if (program == NULL || strlen(program) >= sizeof(server->program))
         fail_msg("JETJOBS_NATS_SERVER does not name a nats-server");
     snprintf(server->program, sizeof(server->program), "%s", program);
     temp_dir_make(server->dir);
-    choose_port(server);
+    server->port = choose_port(&server->claims[0]);
+    server->spare_port = choose_port(&server->claims[1]);
     snprintf(server->url, sizeof(server->url), "nats://127.0.0.1:%d", server->port);
     write_config(server, options);
     bring_up(server);
@@ -293,8 +296,9 @@ void server_done(struct server *server)
     if (server->dir[0] == '\0')
         return;
     server_kill(server);
-    if (server->port_claim >= 0)
-        close(server->port_claim);
+    for (int i = 0; i < 2; i++)
+        if (server->claims[i] >= 0)
+            close(server->claims[i]);
     temp_dir_remove(server->dir);
-    *server = (struct server){.port_claim = -1};
+    *server = (struct server){.claims = {-1, -1}};
 }

@@ -25,7 +25,8 @@ struct server_options {
 struct server {
     pid_t pid; /* 0: not running */
     int port;
-    int port_claim;           /* a descriptor: the port is ours while it is open */
+    int spare_port;           /* ours as well, for what a story configures besides */
+    int claims[2];            /* descriptors: the ports are ours while they are open */
     char url[64];             /* nats://127.0.0.1:<port> */
     char dir[TEMP_PATH_SIZE]; /* server.conf, log, store */
     char program[TEMP_PATH_SIZE];
