@@ -23,8 +23,10 @@ static bool add_chunk(struct arena *arena, size_t size)
     size_t bytes = size > CHUNK_BYTES ? size : CHUNK_BYTES;
     struct chunk *chunk = malloc(sizeof(*chunk) + bytes);
 
-    if (chunk == NULL)
+    if (chunk == NULL) {
+        arena->no_memory = true;
         return false;
+    }
     chunk->next = arena->chunks;
     arena->chunks = chunk;
     arena->at = chunk->bytes;

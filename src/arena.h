@@ -14,6 +14,7 @@ struct arena {
     size_t left;
     size_t max;
     bool beyond_max; /* an allocation was refused because of max */
+    bool no_memory;  /* or because malloc failed */
 };
 
 /* Memory for any type; NULL if there is none, or beyond max. */
