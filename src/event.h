@@ -6,6 +6,9 @@
 
 #include "job.h"
 
+/* What a batch needs beside its events: headers and its own fields, generously. */
+#define JJ__EVENT_OVERHEAD 1024
+
 enum event_type {
     EVENT_STARTED, /* live only: the durable note of a start is the claim */
     EVENT_COMPLETED,

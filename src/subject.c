@@ -246,3 +246,12 @@ bool jj__subject_read_ack(const char *reply, struct delivery *delivery_out)
     *delivery_out = delivery;
     return true;
 }
+
+void jj__subject_request(char out[JJ__SUBJECT_SIZE], const char *verb, const char *name)
+{
+    char *at = put_text(out, "jobs.");
+
+    at = put_text(at, verb);
+    at = put_text(at, ".");
+    put_token(at, name);
+}

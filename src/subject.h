@@ -59,6 +59,9 @@ void jj__subject_live_of(char out[JJ__SUBJECT_SIZE], const char *name_or_id, con
 void jj__subject_log_of(char out[JJ__SUBJECT_SIZE], const char *id);
 #define JJ__SUBJECT_LOG "log.job"
 
+/* jobs.<verb>.<name>: a request to the index service about one name. */
+void jj__subject_request(char out[JJ__SUBJECT_SIZE], const char *verb, const char *name);
+
 /* Parsers: false unless the subject is exactly of that form with valid tokens. */
 bool jj__subject_read_enqueue(const char *subject, char name_out[JJ_NAME_SIZE]);
 bool jj__subject_read_schedule(const char *subject, char name_out[JJ_NAME_SIZE],

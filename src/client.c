@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The public client: its options, its handlers, and the one worker that runs on it at a time.
+ *
+ * No lock is held while the broker is asked: a state says what is under way, and others wait for it
+ * to change. A worker that was stopped is kept until the client is closed, as what it published may
+ * still call back. */
+
+#include "client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker_provision.h"
+#include "clock.h"
+#include "spec.h"
+#include "subject.h"
+
+/* ---- open and close ---- */
+
+static jj_status keep_strings(jj_client *client, jj_error *err)
+{
+    jj_options *options = &client->options;
+
+    options->url = NULL;
+    options->credentials = options->tls_ca = options->tls_cert = options->tls_key = NULL;
+    options->inbox_prefix = NULL;
+    if (options->worker == NULL)
+        return JJ_OK;
+    options->worker = strdup(options->worker);
+    return options->worker != NULL ? JJ_OK : jj__fail(err, JJ_ERR_NO_MEMORY, "options");
+}
+
+static void free_client(jj_client *client)
+{
+    while (client->handlers != NULL) {
+        struct handler *handler = client->handlers;
+        client->handlers = handler->next;
+        free(handler);
+    }
+    pthread_cond_destroy(&client->changed);
+    pthread_mutex_destroy(&client->lock);
+    free((char *)client->options.worker);
+    free(client);
+}
+
+static jj_status provision(jj_client *client, const jj_options *said, jj_error *err)
+{
+    const struct stream_settings settings = {
+        .replicas = said == NULL ? 0 : said->replicas,
+        .history_ms = said == NULL ? 0 : said->history_ms,
+        .history_bytes = said == NULL ? 0 : said->history_bytes,
+        .jobs_bytes = said == NULL ? 0 : said->jobs_bytes,
+    };
+
+    if (client->options.no_provision)
+        return JJ_OK;
+    return jj__provision_streams(client->broker, &client->log, &settings,
+                                 jj__clock_mono_ms() + client->options.timeout_ms, err);
+}
+
+jj_status jj_open(const jj_options *options, jj_client **client_out, jj_error *err)
+{
+    jj_options resolved;
+    jj_status s = jj__options_resolve(options, &resolved, err);
+    if (s != JJ_OK)
+        return s;
+    jj_client *client = calloc(1, sizeof(*client));
+    if (client == NULL)
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "client");
+
+    pthread_mutex_init(&client->lock, NULL);
+    pthread_cond_init(&client->changed, NULL);
+    client->options = resolved;
+    client->ack_wait_ms = options == NULL ? 0 : options->ack_wait_ms;
+    client->log = (struct log){.sink = resolved.log, .user = resolved.log_user};
+    s = keep_strings(client, err);
+    if (s == JJ_OK)
+        s = jj__broker_open(&resolved, &client->log, &client->broker, err);
+    if (s == JJ_OK)
+        s = provision(client, options, err);
+    if (s != JJ_OK) {
+        jj__broker_close(client->broker);
+        free_client(client);
+        return s;
+    }
+    *client_out = client;
+    return JJ_OK;
+}
+
+void jj_close(jj_client *client)
+{
+    if (client == NULL)
+        return;
+    jj__ignore(jj_stop(client, NULL), "jobs given back are the others' now");
+    for (struct worker *worker = client->worker; worker != NULL; worker = worker->retired_next)
+        jj__worker_join(worker);
+    jj__broker_close(client->broker);
+    while (client->worker != NULL) {
+        struct worker *worker = client->worker;
+        client->worker = worker->retired_next;
+        jj__worker_free(worker);
+    }
+    free_client(client);
+}
+
+/* ---- handlers ---- */
+
+static struct handler **find_handler(jj_client *client, const char *name)
+{
+    struct handler **link = &client->handlers;
+
+    while (*link != NULL && strcmp((*link)->name, name) != 0)
+        link = &(*link)->next;
+    return link;
+}
+
+bool jj__client_has_handler(jj_client *client, const char *name)
+{
+    pthread_mutex_lock(&client->lock);
+    bool found = *find_handler(client, name) != NULL;
+    pthread_mutex_unlock(&client->lock);
+    return found;
+}
+
+/* Put it at the end of the list. Clears *handler if it was kept. */
+static jj_status add_handler(jj_client *client, struct handler **handler, jj_error *err)
+{
+    jj_status s = JJ_OK;
+
+    pthread_mutex_lock(&client->lock);
+    struct handler **link = find_handler(client, (*handler)->name);
+    if (client->state != CLIENT_IDLE) {
+        s = jj__fail(err, JJ_ERR_STATE, "handler '%s': the client has been started",
+                     (*handler)->name);
+    } else if (*link != NULL) {
+        s = jj__fail(err, JJ_ERR_EXISTS, "handler '%s' is registered already", (*handler)->name);
+    } else {
+        *link = *handler;
+        *handler = NULL;
+    }
+    pthread_mutex_unlock(&client->lock);
+    return s;
+}
+
+jj_status jj_register(jj_client *client, const char *name, jj_handler run,
+                      const jj_handler_options *options, void *user, jj_error *err)
+{
+    jj_handler_options resolved;
+    jj_status s = jj__token_check("job name", name, err);
+
+    if (s == JJ_OK && run == NULL)
+        s = jj__fail(err, JJ_ERR_INVALID, "handler '%s' is NULL", name);
+    if (s == JJ_OK)
+        s = jj__handler_options_resolve(options, &client->options, &resolved, err);
+    if (s != JJ_OK)
+        return s;
+    struct handler *handler = calloc(1, sizeof(*handler));
+    if (handler == NULL)
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "handler '%s'", name);
+    strncpy(handler->name, name, sizeof(handler->name) - 1);
+    handler->run = run;
+    handler->user = user;
+    handler->options = resolved;
+    handler->policy = (struct retry_policy){.max_attempts = resolved.max_attempts,
+                                            .initial_ms = resolved.backoff_initial_ms,
+                                            .max_ms = resolved.backoff_max_ms};
+    s = add_handler(client, &handler, err);
+    free(handler);
+    return s;
+}
+
+/* ---- start and stop ---- */
+
+static void set_state(jj_client *client, enum client_state state)
+{
+    pthread_mutex_lock(&client->lock);
+    client->state = state;
+    pthread_cond_broadcast(&client->changed);
+    pthread_mutex_unlock(&client->lock);
+}
+
+jj_status jj_start(jj_client *client, jj_error *err)
+{
+    struct worker *worker = NULL;
+    const struct worker_setup setup = {.broker = client->broker,
+                                       .options = &client->options,
+                                       .ack_wait_ms = client->ack_wait_ms,
+                                       .log = client->log,
+                                       .handlers = client->handlers};
+
+    pthread_mutex_lock(&client->lock);
+    while (client->state == CLIENT_STARTING)
+        pthread_cond_wait(&client->changed, &client->lock);
+    enum client_state state = client->state;
+    bool handlers = client->handlers != NULL;
+    if (state == CLIENT_IDLE && handlers)
+        client->state = CLIENT_STARTING;
+    pthread_mutex_unlock(&client->lock);
+
+    if (state == CLIENT_RUNNING)
+        return JJ_OK;
+    if (state == CLIENT_STOPPING)
+        return jj__fail(err, JJ_ERR_STATE, "the client is stopping");
+    if (!handlers)
+        return jj__fail(err, JJ_ERR_STATE, "no handler is registered");
+    jj_status s = jj__worker_start(&setup, &worker, err);
+    if (s == JJ_OK) {
+        worker->retired_next = client->worker;
+        client->worker = worker;
+    }
+    set_state(client, s == JJ_OK ? CLIENT_RUNNING : CLIENT_IDLE);
+    return s;
+}
+
+jj_status jj_stop(jj_client *client, jj_error *err)
+{
+    pthread_mutex_lock(&client->lock);
+    while (client->state == CLIENT_STARTING || client->state == CLIENT_STOPPING)
+        pthread_cond_wait(&client->changed, &client->lock);
+    bool running = client->state == CLIENT_RUNNING;
+    struct worker *worker = client->worker;
+    if (running)
+        client->state = CLIENT_STOPPING;
+    pthread_mutex_unlock(&client->lock);
+
+    if (!running)
+        return JJ_OK;
+    jj_status s = jj__worker_stop(worker, err);
+    set_state(client, CLIENT_IDLE);
+    return s;
+}

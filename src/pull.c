@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Taking jobs in: from a message to a job that may be claimed.
+ *
+ * How many may come is decided here. A job that could not start soon would better go to another
+ * worker, so there are as many as slots are free, and beyond that only what its handler, by its
+ * mean time, works off while a claim is under way: a lot for handlers of microseconds, nothing for
+ * those that take longer than the broker's answer.
+ *
+ * A message that was delivered before may be of a job that is over, or whose worker died: the index
+ * is asked. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "codec_pb_request.h"
+#include "redeliver.h"
+#include "subject.h"
+#include "worker.h"
+
+#define PREFETCH_MAX     1024  /* jobs of one name */
+#define PREFETCH_WORK_US 20000 /* and no more than that much work for all slots */
+#define HOT_MS           1000  /* a name that had no job for so long gets one at a time */
+#define ASK_LIMIT_MS     2000
+#define HELD_TOO_LONG_MS 1000
+
+/* ---- how many ---- */
+
+uint32_t jj__pull_prefetch(const struct worker *worker, const struct handler *handler)
+{
+    double mean_us = handler->mean_us;
+
+    if (handler->options.fleet_concurrency > 0 || mean_us <= 0 ||
+        mean_us * 2 > worker->round_trip_us)
+        return 0;
+    double slots = handler->options.concurrency;
+    double wanted = slots * 2 * worker->round_trip_us / mean_us;
+    double bound = slots * PREFETCH_WORK_US / mean_us;
+    if (wanted > bound)
+        wanted = bound;
+    return wanted > PREFETCH_MAX ? PREFETCH_MAX : (uint32_t)wanted;
+}
+
+static uint32_t less(uint32_t from, uint32_t what)
+{
+    return what >= from ? 0 : from - what;
+}
+
+static void want(struct worker *worker, struct handler *handler, uint32_t free_slots,
+                 int64_t now_ms)
+{
+    uint32_t prefetch = jj__pull_prefetch(worker, handler);
+    uint32_t in_hand = (uint32_t)handler->held.count + handler->asking + handler->claiming;
+
+    pthread_mutex_lock(&worker->lock);
+    uint32_t queued = (uint32_t)handler->ready.count;
+    uint32_t own_free = less(handler->options.concurrency, handler->running);
+    pthread_mutex_unlock(&worker->lock);
+    uint32_t room =
+        less((own_free < free_slots ? own_free : free_slots) + prefetch, in_hand + queued);
+    if (room > 1 && now_ms - handler->last_job_ms > HOT_MS && worker->handlers->next != NULL)
+        room = 1;
+    jj__pull_want(handler->puller, room);
+}
+
+void jj__pull_turn(struct worker *worker, int64_t now_ms)
+{
+    pthread_mutex_lock(&worker->lock);
+    uint32_t free_slots = less(worker->options->concurrency, worker->running);
+    pthread_mutex_unlock(&worker->lock);
+    uint32_t in_hand = 0;
+
+    for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next)
+        in_hand += (uint32_t)handler->held.count;
+    for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next) {
+        want(worker, handler, less(free_slots, in_hand - (uint32_t)handler->held.count), now_ms);
+        struct jj_attempt *oldest = handler->held.first;
+        if (oldest != NULL && free_slots == 0 && jj__pull_prefetch(worker, handler) == 0 &&
+            now_ms > oldest->renew_ms - worker->ack_wait_ms / 3 + HELD_TOO_LONG_MS)
+            jj__attempt_give_back(jj__queue_pop(&handler->held));
+    }
+}
+
+/* ---- a job that was delivered before ---- */
+
+static void hold(struct jj_attempt *attempt)
+{
+    attempt->stage = STAGE_HELD;
+    jj__queue_push(&attempt->handler->held, attempt);
+}
+
+static void judge_lost(struct jj_attempt *attempt)
+{
+    char text[64];
+
+    if (attempt->lost <= attempt->worker->options->max_lost) {
+        hold(attempt);
+        return;
+    }
+    snprintf(text, sizeof(text), "worker lost %u times", (unsigned)attempt->lost);
+    jj__commit_unrun(attempt, text);
+}
+
+static void take_facts(void *ctx, struct broker_msg *msg, jj_status status)
+{
+    struct jj_attempt *attempt = ctx;
+    struct worker *worker = attempt->worker;
+    struct job_facts facts = {0};
+    bool known = status == JJ_OK && jj__msg_header(msg, "Nats-Service-Error-Code") == NULL &&
+                 jj__pb_read_facts(jj__msg_data(msg), jj__msg_len(msg), &facts, NULL) == JJ_OK;
+
+    if (msg != NULL)
+        jj__msg_free(msg);
+    attempt->handler->asking--;
+    if (worker->stopping || attempt->lease_lost) {
+        jj__attempt_give_back(attempt);
+        return;
+    }
+    attempt->lost = (uint32_t)(attempt->delivered - 1);
+    if (known && jj__redeliver_is_over(&facts, &attempt->job)) {
+        jj__log(&worker->log, JJ_LOG_DEBUG, "job %s was delivered again, but is past that",
+                attempt->job.id);
+        jj__attempt_ack(attempt);
+        return;
+    }
+    if (known)
+        attempt->lost = jj__redeliver_lost(&facts, &attempt->job);
+    judge_lost(attempt);
+}
+
+static void ask_index(struct jj_attempt *attempt)
+{
+    struct worker *worker = attempt->worker;
+    char subject[JJ__SUBJECT_SIZE];
+    char seq[24];
+    struct buf body = {0};
+
+    jj__subject_request(subject, "get", attempt->job.name);
+    snprintf(seq, sizeof(seq), "%llu", (unsigned long long)attempt->seq);
+    const jj_header headers[] = {{"Content-Type", "application/protobuf"}, {"Jobs-Seq", seq}};
+    jj_status s = jj__pb_write_get(&body, attempt->job.id, NULL);
+    const struct question question = {.message = {.subject = subject,
+                                                  .headers = headers,
+                                                  .header_count = 2,
+                                                  .data = body.data,
+                                                  .len = body.len},
+                                      .deadline_ms = jj__clock_mono_ms() + ASK_LIMIT_MS,
+                                      .answer = take_facts,
+                                      .ctx = attempt};
+
+    attempt->stage = STAGE_ASKING;
+    attempt->handler->asking++;
+    if (s == JJ_OK)
+        s = jj__broker_ask(worker->broker, &question, NULL);
+    jj__buf_done(&body);
+    if (s != JJ_OK)
+        take_facts(attempt, NULL, s);
+}
+
+/* ---- a message ---- */
+
+static struct jj_attempt *new_attempt(struct handler *handler, struct worker *worker,
+                                      struct broker_msg *msg)
+{
+    struct jj_attempt *attempt = calloc(1, sizeof(*attempt));
+
+    if (attempt == NULL)
+        return NULL;
+    attempt->worker = worker;
+    attempt->handler = handler;
+    attempt->msg = msg;
+    attempt->delay_ms = -1;
+    return attempt;
+}
+
+/* Read the job; a bad header is told by bad, an impossible message by false. */
+static bool read_job(struct jj_attempt *attempt, jj_error *bad)
+{
+    struct delivery delivery;
+    const char *reply = jj__msg_reply(attempt->msg);
+    size_t header_count = 0;
+
+    bad->status = JJ_OK;
+    if (reply == NULL || !jj__subject_read_ack(reply, &delivery))
+        return false;
+    if (jj__msg_headers(attempt->msg, &attempt->headers, &header_count, NULL) != JJ_OK)
+        return false;
+    attempt->seq = delivery.seq;
+    attempt->delivered = delivery.delivered;
+    const struct job_message message = {.subject = jj__msg_subject(attempt->msg),
+                                        .data = jj__msg_data(attempt->msg),
+                                        .data_len = jj__msg_len(attempt->msg),
+                                        .headers = attempt->headers,
+                                        .header_count = header_count,
+                                        .seq = delivery.seq,
+                                        .stored_at_ms = delivery.stored_at_ms};
+    return jj__job_read(&message, &attempt->job, bad) != JJ_ERR_PROTOCOL;
+}
+
+static void set_limits(struct jj_attempt *attempt)
+{
+    const struct handler *handler = attempt->handler;
+    const struct job *job = &attempt->job;
+
+    attempt->number = job->attempts + 1;
+    attempt->max_attempts =
+        job->max_attempts > 0 ? job->max_attempts : handler->options.max_attempts;
+    attempt->timeout_ms = job->timeout_ms > 0 ? job->timeout_ms : handler->options.timeout_ms;
+}
+
+static void take_job(void *ctx, struct broker_msg *msg)
+{
+    struct handler *handler = ctx;
+    struct worker *worker = handler->worker;
+    struct jj_attempt *attempt = new_attempt(handler, worker, msg);
+    int64_t now_ms = jj__clock_mono_ms();
+    jj_error bad;
+
+    if (attempt == NULL) {
+        jj__msg_free(msg); /* it comes again after ack_wait */
+        return;
+    }
+    handler->last_job_ms = now_ms;
+    jj__lease_take(attempt, now_ms);
+    if (!read_job(attempt, &bad)) {
+        jj__attempt_free(attempt);
+        return;
+    }
+    set_limits(attempt);
+    if (worker->stopping)
+        jj__attempt_give_back(attempt);
+    else if (bad.status != JJ_OK)
+        jj__commit_unrun(attempt, bad.text);
+    else if (jj__cancels_has(&worker->cancels, attempt->job.id, attempt->job.redrives))
+        jj__attempt_ack(attempt);
+    else if (attempt->job.run_at_ms > jj__clock_wall_ms())
+        jj__commit_too_early(attempt);
+    else if (attempt->delivered > 1)
+        ask_index(attempt);
+    else
+        hold(attempt);
+}
+
+jj_status jj__pull_handler(struct worker *worker, struct handler *handler, jj_error *err)
+{
+    const struct puller_options options = {.stream = JJ__STREAM_JOBS,
+                                           .consumer = handler->name,
+                                           .create_subject = handler->facts.create_subject,
+                                           .create_body = handler->facts.create_body,
+                                           .take = take_job,
+                                           .ctx = handler};
+
+    return jj__pull_open(worker->broker, &worker->log, &options, &handler->puller, err);
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The life of a worker: start, the turns that it takes on the broker thread, stop.
+ *
+ * It ends in two steps, because what it has published may still call back: jj__worker_stop() takes
+ * it off the broker thread, jj__worker_free() frees it when the broker is closed. */
+
+#include "worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "id.h"
+#include "subject.h"
+
+#define EVENTS_MAX    1000
+#define STOP_CHECK_MS 20
+
+/* ---- answering for a job ---- */
+
+void jj__attempt_answer(struct jj_attempt *attempt, const char *text)
+{
+    const struct outgoing message = {
+        .subject = jj__msg_reply(attempt->msg), .data = text, .len = strlen(text)};
+    struct worker *worker = attempt->worker;
+
+    if (jj__lease_is_lost(attempt) && attempt->outcome != EVENT_COMPLETED)
+        return;
+    if (!jj__broker_send(worker->broker, &message))
+        jj__log(&worker->log, JJ_LOG_DEBUG, "%s of job %s not sent, it will come again", text,
+                attempt->job.id);
+}
+
+void jj__attempt_free(struct jj_attempt *attempt)
+{
+    jj__lease_drop(attempt);
+    if (attempt->settled)
+        attempt->worker->settled--;
+    jj__msg_free(attempt->msg);
+    free(attempt->headers);
+    free(attempt->result);
+    free(attempt->error);
+    free(attempt);
+}
+
+void jj__attempt_ack(struct jj_attempt *attempt)
+{
+    jj__attempt_answer(attempt, "+ACK");
+    jj__attempt_free(attempt);
+}
+
+void jj__attempt_give_back(struct jj_attempt *attempt)
+{
+    jj__attempt_answer(attempt, "-NAK");
+    jj__attempt_free(attempt);
+}
+
+/* ---- stopping ---- */
+
+static void close_ports(struct worker *worker)
+{
+    for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next) {
+        jj__pull_close(handler->puller);
+        handler->puller = NULL;
+    }
+    jj__claim_close(worker);
+    if (worker->mover != NULL) {
+        jj__mover_stop(worker->mover);
+        jj__mover_close(worker->mover);
+    }
+    jj__broker_member_remove(worker->broker, &worker->member);
+}
+
+/* The grace is over: others may run what is left, whatever our handlers still do. */
+static void hand_back_the_rest(struct worker *worker)
+{
+    for (struct jj_attempt *attempt = worker->lease_first; attempt != NULL;
+         attempt = attempt->lease_next) {
+        if (attempt->stage != STAGE_QUEUED && attempt->stage != STAGE_RUNNING)
+            continue;
+        if (attempt->sealed)
+            continue;
+        jj__attempt_answer(attempt, "-NAK");
+        atomic_store(&attempt->stopping, true);
+        attempt->sealed = true;
+        attempt->settled = true;
+        worker->settled++;
+    }
+}
+
+static void finish_stop(struct worker *worker, bool overran)
+{
+    close_ports(worker);
+    jj__run_end(worker);
+    pthread_mutex_lock(&worker->lock);
+    worker->stopped = true;
+    worker->overran = overran;
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+static int64_t stop_turn(struct worker *worker, int64_t now_ms)
+{
+    bool mover_idle = worker->mover == NULL || jj__mover_is_idle(worker->mover);
+
+    if (worker->attempts == worker->settled && jj__commit_is_idle(worker) && mover_idle) {
+        finish_stop(worker, worker->settled > 0);
+        return INT64_MAX;
+    }
+    if (now_ms >= worker->stop_by_ms) {
+        hand_back_the_rest(worker);
+        finish_stop(worker, true);
+        return INT64_MAX;
+    }
+    return worker->stop_by_ms < now_ms + STOP_CHECK_MS ? worker->stop_by_ms
+                                                       : now_ms + STOP_CHECK_MS;
+}
+
+static void begin_stop(void *ctx)
+{
+    struct worker *worker = ctx;
+    struct jj_attempt *attempt;
+
+    worker->stopping = true;
+    worker->stop_by_ms = jj__clock_mono_ms() + worker->options->shutdown_grace_ms;
+    for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next) {
+        jj__pull_want(handler->puller, 0);
+        while ((attempt = jj__queue_pop(&handler->held)) != NULL)
+            jj__attempt_give_back(attempt);
+    }
+    if (worker->mover != NULL)
+        jj__mover_stop(worker->mover);
+}
+
+/* ---- turns ---- */
+
+static int64_t turn(void *ctx, int64_t now_ms)
+{
+    struct worker *worker = ctx;
+    struct attempt_queue ended = {0};
+    struct note *notes = NULL;
+    struct jj_attempt *attempt;
+
+    jj__run_collect(worker, &ended, &notes);
+    while ((attempt = jj__queue_pop(&ended)) != NULL)
+        jj__commit_returned(attempt);
+    int64_t next_ms = jj__lease_turn(worker, now_ms);
+    jj__commit_turn(worker, notes, now_ms);
+    jj__claim_turn(worker, now_ms);
+    if (worker->stopping) {
+        int64_t wish_ms = stop_turn(worker, now_ms);
+        return wish_ms < next_ms ? wish_ms : next_ms;
+    }
+    jj__pull_turn(worker, now_ms);
+    return next_ms;
+}
+
+/* ---- starting ---- */
+
+static jj_status copy_handlers(struct worker *worker, const struct handler *handlers, jj_error *err)
+{
+    struct handler **end = &worker->handlers;
+
+    for (; handlers != NULL; handlers = handlers->next) {
+        struct handler *handler = calloc(1, sizeof(*handler));
+        if (handler == NULL)
+            return jj__fail(err, JJ_ERR_NO_MEMORY, "handler");
+        memcpy(handler->name, handlers->name, sizeof(handler->name));
+        handler->run = handlers->run;
+        handler->user = handlers->user;
+        handler->options = handlers->options;
+        handler->policy = handlers->policy;
+        handler->worker = worker;
+        for (int type = 0; type < EVENT_TYPES; type++)
+            handler->notes_end[type] = &handler->notes[type];
+        *end = handler;
+        end = &handler->next;
+    }
+    return JJ_OK;
+}
+
+/* "<host>-<pid>-<random>": no two workers share a name, not even one after its restart. */
+static jj_status name_worker(struct worker *worker, jj_error *err)
+{
+    char host[33] = "host";
+    char random[9];
+
+    jj_status s = jj__id_random(random, sizeof(random) - 1, err);
+    if (s != JJ_OK)
+        return s;
+    if (worker->options->worker != NULL) {
+        snprintf(worker->name, sizeof(worker->name), "%.50s-%s", worker->options->worker, random);
+        return JJ_OK;
+    }
+    if (gethostname(host, sizeof(host) - 1) != 0)
+        snprintf(host, sizeof(host), "host");
+    for (char *c = host; *c != '\0'; c++) {
+        const char one[2] = {*c, '\0'};
+        if (!jj__token_valid(one))
+            *c = '-';
+    }
+    snprintf(worker->name, sizeof(worker->name), "%s-%ld-%s", host, (long)getpid(), random);
+    return JJ_OK;
+}
+
+static jj_status provision(struct worker *worker, const struct worker_setup *setup,
+                           struct consumer_facts *due_facts, jj_error *err)
+{
+    bool allowed = !worker->options->no_provision;
+    jj_status s = JJ_OK;
+
+    for (struct handler *handler = worker->handlers; s == JJ_OK && handler != NULL;
+         handler = handler->next) {
+        const struct consumer_settings settings = {.name = handler->name,
+                                                   .ack_wait_ms = setup->ack_wait_ms,
+                                                   .fleet_concurrency =
+                                                       handler->options.fleet_concurrency};
+        s = jj__provision_consumer(worker->broker, &settings, allowed,
+                                   jj__clock_mono_ms() + worker->options->timeout_ms,
+                                   &handler->facts, err);
+        if (s == JJ_OK &&
+            (worker->ack_wait_ms == 0 || handler->facts.ack_wait_ms < worker->ack_wait_ms))
+            worker->ack_wait_ms = handler->facts.ack_wait_ms;
+    }
+    const struct consumer_settings due = {.name = NULL};
+    if (s == JJ_OK)
+        s = jj__provision_consumer(worker->broker, &due, allowed,
+                                   jj__clock_mono_ms() + worker->options->timeout_ms, due_facts,
+                                   err);
+    return s;
+}
+
+struct opening {
+    struct worker *worker;
+    const struct consumer_facts *due;
+    jj_status status;
+    jj_error *err;
+};
+
+static void open_ports(void *ctx)
+{
+    struct opening *opening = ctx;
+    struct worker *worker = opening->worker;
+    jj_status s = jj__claim_open(worker, opening->err);
+
+    for (struct handler *handler = worker->handlers; s == JJ_OK && handler != NULL;
+         handler = handler->next)
+        s = jj__pull_handler(worker, handler, opening->err);
+    if (s == JJ_OK)
+        s = jj__mover_open(worker->broker, &worker->log, opening->due, &worker->mover,
+                           opening->err);
+    if (s == JJ_OK) {
+        worker->member = (struct broker_member){.turn = turn, .ctx = worker};
+        jj__broker_member_add(worker->broker, &worker->member);
+    } else {
+        close_ports(worker);
+    }
+    opening->status = s;
+}
+
+static void free_facts(struct consumer_facts *facts)
+{
+    free(facts->create_subject);
+    free(facts->create_body);
+}
+
+static struct worker *new_worker(const struct worker_setup *setup)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+
+    if (worker == NULL)
+        return NULL;
+    worker->broker = setup->broker;
+    worker->options = setup->options;
+    worker->log = setup->log;
+    worker->notes_end = &worker->notes;
+    worker->claims_end = &worker->claims;
+    worker->round_trip_us = 1000; /* until it is known */
+    pthread_mutex_init(&worker->lock, NULL);
+    pthread_cond_init(&worker->work, NULL);
+    pthread_cond_init(&worker->changed, NULL);
+    worker->events = calloc(EVENTS_MAX, sizeof(*worker->events));
+    if (worker->events == NULL) {
+        jj__worker_free(worker);
+        return NULL;
+    }
+    return worker;
+}
+
+jj_status jj__worker_start(const struct worker_setup *setup, struct worker **worker_out,
+                           jj_error *err)
+{
+    struct consumer_facts due = {0};
+    struct worker *worker = new_worker(setup);
+    if (worker == NULL)
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "worker");
+    struct opening opening = {.worker = worker, .due = &due, .err = err};
+
+    jj_status s = copy_handlers(worker, setup->handlers, err);
+    if (s == JJ_OK)
+        s = name_worker(worker, err);
+    if (s == JJ_OK)
+        s = provision(worker, setup, &due, err);
+    if (s == JJ_OK) {
+        jj__broker_call(worker->broker, open_ports, &opening);
+        s = opening.status;
+    }
+    free_facts(&due);
+    if (s != JJ_OK) {
+        jj__worker_free(worker);
+        return s;
+    }
+    jj__broker_wake(worker->broker);
+    *worker_out = worker;
+    return JJ_OK;
+}
+
+jj_status jj__worker_stop(struct worker *worker, jj_error *err)
+{
+    jj__broker_call(worker->broker, begin_stop, worker);
+    jj__broker_wake(worker->broker);
+    pthread_mutex_lock(&worker->lock);
+    while (!worker->stopped)
+        pthread_cond_wait(&worker->changed, &worker->lock);
+    bool overran = worker->overran;
+    pthread_mutex_unlock(&worker->lock);
+    jj__broker_flush(worker->broker, worker->options->timeout_ms);
+    if (overran)
+        return jj__fail(err, JJ_ERR_TIMEOUT, "jobs were not over after %lld ms and were given back",
+                        (long long)worker->options->shutdown_grace_ms);
+    return JJ_OK;
+}
+
+void jj__worker_join(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    while (worker->threads > 0)
+        pthread_cond_wait(&worker->changed, &worker->lock);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+static void free_notes(struct note *notes)
+{
+    while (notes != NULL) {
+        struct note *note = notes;
+        notes = note->next;
+        free(note);
+    }
+}
+
+void jj__worker_free(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    while (worker->lease_first != NULL)
+        jj__attempt_free(worker->lease_first);
+    while (worker->handlers != NULL) {
+        struct handler *handler = worker->handlers;
+        worker->handlers = handler->next;
+        for (int type = 0; type < EVENT_TYPES; type++)
+            free_notes(handler->notes[type]);
+        free_facts(&handler->facts);
+        free(handler);
+    }
+    free_notes(worker->notes);
+    jj__mover_free(worker->mover);
+    jj__buf_done(&worker->scratch);
+    jj__buf_done(&worker->live);
+    free(worker->events);
+    pthread_cond_destroy(&worker->changed);
+    pthread_cond_destroy(&worker->work);
+    pthread_mutex_destroy(&worker->lock);
+    free(worker);
+}

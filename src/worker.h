@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef JJ_SRC_WORKER_H
+#define JJ_SRC_WORKER_H
+
+/* The inside of a running worker, shared by the files that tell the story of a job: pull, claim,
+ * run, commit, with lease beside them and mover for what was scheduled.
+ *
+ * All of it happens on the broker thread and needs no lock, but for the handlers: they run on slot
+ * threads, and what they and the broker thread hand each other is guarded by worker.lock. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <jetjobs/worker.h>
+
+#include "broker.h"
+#include "broker_provision.h"
+#include "broker_pull.h"
+#include "broker_tail.h"
+#include "buf.h"
+#include "cancels.h"
+#include "event.h"
+#include "job.h"
+#include "log.h"
+#include "mover.h"
+#include "retry.h"
+
+struct worker;
+
+/* How far a job that this worker holds has come. */
+enum stage {
+    STAGE_ASKING,   /* delivered again: the index is asked what became of it */
+    STAGE_HELD,     /* waits to be claimed */
+    STAGE_CLAIMING, /* its claim is under way */
+    STAGE_QUEUED,   /* waits for a slot */
+    STAGE_RUNNING,  /* its handler runs */
+    STAGE_ENDED     /* what came of it is being committed */
+};
+
+/* First in, first out. */
+struct attempt_queue {
+    struct jj_attempt *first, *last;
+    size_t count;
+};
+
+/* A job in this worker's hands, from its delivery to its acknowledgement. */
+struct jj_attempt {
+    struct jj_attempt *next;                    /* in a queue */
+    struct jj_attempt *lease_next, *lease_prev; /* among all that are held, next to renew first */
+    struct worker *worker;
+    struct handler *handler;
+    struct broker_msg *msg; /* the job's message */
+    jj_header *headers;
+    struct job job;
+    uint64_t seq;
+    uint64_t delivered;
+    uint32_t number; /* of the attempt, from 1 */
+    uint32_t max_attempts;
+    uint32_t lost;
+    enum stage stage;
+    int64_t timeout_ms; /* 0: none */
+
+    int64_t lease_until_ms; /* steady clock */
+    int64_t renew_ms;
+    bool lease_lost;
+
+    int64_t started_at_ms; /* Unix time of the dispatch */
+    int64_t started_us;    /* guarded by worker.lock: steady clock, when its handler began */
+    int64_t duration_us;   /* guarded by worker.lock: of the handler, once it has returned */
+    bool returned;         /* guarded by worker.lock: the handler has */
+    atomic_bool stopping;  /* told to end soon */
+    bool timed_out;
+    bool sealed;    /* its end was decided while the handler still ran */
+    bool settled;   /* sealed, and nothing is left to do: to be freed when the handler returns */
+    bool collected; /* sealed, and the handler has returned: to be freed when it is settled */
+
+    /* The handler's, until it returns. */
+    jj_verdict verdict;
+    void *result;
+    size_t result_len;
+    char *error;
+    int64_t delay_ms; /* of a retry; -1: the policy's */
+
+    /* What came of it. */
+    enum event_type outcome; /* EVENT_COMPLETED, EVENT_FAILED or EVENT_RETRYING */
+    bool snoozed;
+    bool unclaimed; /* it was failed without being started */
+    bool too_early; /* it was put off without being started */
+    const char *outcome_error;
+    char error_text[JJ_ERROR_TEXT_SIZE]; /* where outcome_error is ours */
+    int64_t ended_at_ms;
+    int64_t run_at_ms;
+    int64_t schedule_again_ms; /* steady clock: when its retry is to be published again */
+};
+
+/* What a handler told while it ran. */
+struct note {
+    struct note *next;
+    struct handler *handler;
+    struct event event; /* points into text */
+    char id[JJ_NAME_SIZE];
+    char text[];
+};
+
+/* A registered name; each worker has its own copies, with what is below. */
+struct handler {
+    struct handler *next;
+    char name[JJ_NAME_SIZE];
+    jj_handler run;
+    void *user;
+    jj_handler_options options; /* resolved */
+    struct retry_policy policy;
+
+    struct worker *worker;
+    struct puller *puller;
+    struct consumer_facts facts;
+    struct attempt_queue held;
+    uint32_t asking;
+    uint32_t claiming;
+    int64_t last_job_ms;        /* when one was delivered */
+    double mean_us;             /* of the handler's time: rises at once, falls slowly */
+    struct attempt_queue ready; /* guarded by worker.lock: claimed, waits for a slot */
+    uint32_t running;           /* guarded by worker.lock */
+
+    struct attempt_queue to_commit[EVENT_TYPES];
+    struct note *notes[EVENT_TYPES], **notes_end[EVENT_TYPES];
+    uint32_t commits[EVENT_TYPES]; /* batches that are under way */
+};
+
+/* Claims that are under way, oldest first. */
+struct claim_batch {
+    struct claim_batch *next;
+    uint64_t number;
+    int64_t sent_us;
+    struct attempt_queue attempts;
+};
+
+struct worker {
+    struct worker *retired_next; /* the client's */
+    struct broker *broker;
+    struct log log;
+    const jj_options *options; /* resolved, the client's */
+    char name[JJ_NAME_SIZE];
+    struct handler *handlers;
+    struct broker_member member;
+    int64_t ack_wait_ms; /* the shortest of its consumers */
+    struct mover *mover;
+
+    /* Broker thread only. */
+    struct tail *tail;
+    struct cancels cancels;
+    struct claim_batch *claims, **claims_end;
+    size_t claims_in_flight;
+    uint64_t next_claim;
+    int64_t claim_again_ms;    /* after a refusal */
+    struct claim *claim_array; /* room for one batch */
+    double round_trip_us;      /* of a claim */
+    struct jj_attempt *lease_first, *lease_last;
+    size_t attempts;              /* held in all */
+    size_t settled;               /* of these, only waiting for their handlers */
+    struct attempt_queue retries; /* whose schedule is to be published (again) */
+    size_t publishing;            /* publications under way */
+    uint64_t next_batch;
+    int64_t commit_again_ms; /* after a refusal */
+    struct event *events;    /* room for one batch */
+    struct buf scratch;      /* a batch on its way out */
+    struct buf live;         /* a live event on its way out */
+    uint64_t untold;         /* live events that could not be sent */
+    uint32_t random;
+    bool stopping;
+    int64_t stop_by_ms;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;             /* for slots: something is ready, or the end */
+    pthread_cond_t changed;          /* for who waits: stopped, or a slot ended */
+    struct attempt_queue ended;      /* guarded by lock: handlers have returned */
+    struct note *notes, **notes_end; /* guarded by lock */
+    uint32_t threads;                /* guarded by lock: slots that live */
+    uint32_t idle;                   /* guarded by lock: of these, waiting */
+    uint32_t running;                /* guarded by lock */
+    uint32_t ready;                  /* guarded by lock: in all handlers' queues */
+    struct handler *turn;            /* guarded by lock: whose queue is looked at first */
+    bool ending;                     /* guarded by lock: slots are to end */
+    bool stopped;                    /* guarded by lock */
+    bool overran;                    /* guarded by lock: handlers ran beyond the grace */
+};
+
+/* ---- queues ---- */
+
+void jj__queue_push(struct attempt_queue *queue, struct jj_attempt *attempt);
+struct jj_attempt *jj__queue_pop(struct attempt_queue *queue);
+/* Move all of from to the end of to. */
+void jj__queue_append(struct attempt_queue *to, struct attempt_queue *from);
+
+/* ---- worker.c ---- */
+
+struct worker_setup {
+    struct broker *broker;
+    const jj_options *options; /* resolved; must outlive the worker */
+    int64_t ack_wait_ms;       /* as the operator said; 0: not said */
+    struct log log;
+    const struct handler *handlers; /* copied */
+};
+jj_status jj__worker_start(const struct worker_setup *setup, struct worker **worker_out,
+                           jj_error *err);
+/* Take nothing new, let handlers finish, give back the rest. TIMEOUT: some still run. */
+jj_status jj__worker_stop(struct worker *worker, jj_error *err);
+/* After the stop: wait for the last handler. */
+void jj__worker_join(struct worker *worker);
+/* After that, and when the broker is closed: what was to be published may still call back. */
+void jj__worker_free(struct worker *worker);
+
+/* Send +ACK, -NAK: only as far as the lease allows. */
+void jj__attempt_answer(struct jj_attempt *attempt, const char *text);
+/* Forget a held job: its message stays as it is with the broker. */
+void jj__attempt_free(struct jj_attempt *attempt);
+/* Answer the broker and forget it. ack: it is over; nak: another may have it at once. */
+void jj__attempt_ack(struct jj_attempt *attempt);
+void jj__attempt_give_back(struct jj_attempt *attempt);
+
+/* ---- pull.c ---- */
+
+/* Take the messages of one handler. */
+jj_status jj__pull_handler(struct worker *worker, struct handler *handler, jj_error *err);
+/* Say how many more jobs may come. */
+void jj__pull_turn(struct worker *worker, int64_t now_ms);
+/* How many jobs of it may be claimed beyond the free slots. */
+uint32_t jj__pull_prefetch(const struct worker *worker, const struct handler *handler);
+
+/* ---- claim.c ---- */
+
+jj_status jj__claim_open(struct worker *worker, jj_error *err);
+void jj__claim_turn(struct worker *worker, int64_t now_ms);
+void jj__claim_close(struct worker *worker);
+
+/* ---- run.c ---- */
+
+/* Queue claimed jobs; slots take them. */
+void jj__run_queue(struct worker *worker, struct attempt_queue *attempts);
+/* The handlers that have returned since, and what handlers told. */
+void jj__run_collect(struct worker *worker, struct attempt_queue *ended_out,
+                     struct note **notes_out);
+void jj__run_end(struct worker *worker);
+
+/* ---- commit.c ---- */
+
+/* Decide what comes of an attempt whose handler has returned, and commit it. */
+void jj__commit_returned(struct jj_attempt *attempt);
+/* Fail a job that is not to be run; text is copied. */
+void jj__commit_unrun(struct jj_attempt *attempt, const char *text);
+/* Decide now although the handler still runs. */
+void jj__commit_sealed(struct jj_attempt *attempt, const char *text);
+/* Send a job back to the schedules: it is not to be started yet. */
+void jj__commit_too_early(struct jj_attempt *attempt);
+/* Store what is waiting. */
+void jj__commit_turn(struct worker *worker, struct note *notes, int64_t now_ms);
+/* True if nothing waits to be committed. */
+bool jj__commit_is_idle(const struct worker *worker);
+/* Send a live event, on its two or three subjects. */
+void jj__commit_tell(struct worker *worker, const struct event *event);
+/* The attempt's event with all that is the same for each type. */
+void jj__commit_fill(const struct jj_attempt *attempt, enum event_type type, struct event *event);
+
+/* ---- lease.c ---- */
+
+void jj__lease_take(struct jj_attempt *attempt, int64_t now_ms);
+void jj__lease_drop(struct jj_attempt *attempt);
+/* True once it is lost; says so the first time. */
+bool jj__lease_is_lost(struct jj_attempt *attempt);
+/* Renew what is due, notice what is lost or has timed out; returns when to come again. */
+int64_t jj__lease_turn(struct worker *worker, int64_t now_ms);
+
+#endif
