@@ -103,8 +103,11 @@ static void add_value(struct buf *out, const char *json, size_t len)
 
     if (at == NULL)
         return;
-    for (size_t i = 0; i < len; i++)
-        at[i] = json[i] == '\n' || json[i] == '\r' ? ' ' : json[i];
+    for (size_t i = 0; i < len; i++) {
+        at[i] = json[i];
+        if (json[i] == '\n' || json[i] == '\r')
+            at[i] = ' ';
+    }
     out->len += len;
 }
 

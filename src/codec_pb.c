@@ -57,7 +57,7 @@ static bool scratch_headers(struct scratch *scratch, size_t count)
     free(scratch->headers);
     free(scratch->header_pointers);
     scratch->headers = calloc(count, sizeof(*scratch->headers));
-    scratch->header_pointers = calloc(count, sizeof(*scratch->header_pointers));
+    scratch->header_pointers = calloc(count, sizeof(Jetjobs__V1__Header *));
     scratch->header_cap = count;
     scratch->no_memory = scratch->headers == NULL || scratch->header_pointers == NULL;
     return !scratch->no_memory;
