@@ -104,7 +104,7 @@ static void *make_ids(void *arg)
 
     for (int i = 0; i < IDS_PER_THREAD; i++)
         failed += jj__id_new(start_ms + 8000 + i / 100, ids[i], NULL) != JJ_OK;
-    return (void *)failed;
+    return failed == 0 ? NULL : arg;
 }
 
 static int compare_ids(const void *a, const void *b)
