@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "broker_nats.h"
+#include "buf.h"
 #include "clock.h"
 #include "id.h"
 
@@ -157,24 +158,141 @@ static natsStatus on_detach(void *user_data)
     return NATS_OK;
 }
 
-/* Called on a thread of the library for what the server says on its own account. */
+/* ---- what the server says on its own account ----
+ *
+ * The client library tells it on a thread that it has for all connections of the process, perhaps
+ * when we are gone: so its callbacks know a struct news only, which the broker and each connection
+ * hold until they are through with it. What was said is dealt with on the broker thread. */
+
+struct news {
+    pthread_mutex_t lock;
+    struct broker *broker; /* guarded by lock; NULL: closed */
+    unsigned users;        /* guarded by lock */
+};
+
+struct complaint {
+    struct complaint *next;
+    bool denied; /* it is about permissions */
+    char text[];
+};
+
+static jj_status open_news(struct broker *broker, jj_error *err)
+{
+    broker->news = calloc(1, sizeof(*broker->news));
+    if (broker->news == NULL)
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "broker");
+    pthread_mutex_init(&broker->news->lock, NULL);
+    broker->news->broker = broker;
+    broker->news->users = 1;
+    return JJ_OK;
+}
+
+static void hold_news(struct news *news)
+{
+    pthread_mutex_lock(&news->lock);
+    news->users++;
+    pthread_mutex_unlock(&news->lock);
+}
+
+static void release_news(struct news *news)
+{
+    pthread_mutex_lock(&news->lock);
+    bool last = --news->users == 0;
+    pthread_mutex_unlock(&news->lock);
+    if (!last)
+        return;
+    pthread_mutex_destroy(&news->lock);
+    free(news);
+}
+
+static void close_news(struct news *news)
+{
+    if (news == NULL)
+        return;
+    pthread_mutex_lock(&news->lock);
+    news->broker = NULL;
+    pthread_mutex_unlock(&news->lock);
+    release_news(news);
+}
+
+static void add_complaint(struct broker *broker, bool denied, const char *text)
+{
+    struct complaint *complaint = calloc(1, sizeof(*complaint) + strlen(text) + 1);
+
+    if (complaint == NULL)
+        return; /* whoever waits for an answer has a deadline */
+    complaint->denied = denied;
+    memcpy(complaint->text, text, strlen(text) + 1);
+    pthread_mutex_lock(&broker->lock);
+    *broker->complaints_end = complaint;
+    broker->complaints_end = &complaint->next;
+    pthread_mutex_unlock(&broker->lock);
+    jj__broker_wake(broker);
+}
+
+/* The text of the last error on this thread, without the place in the library's source that it
+ * begins with: "(conn.c:2088): ...". */
+static const char *last_error(natsStatus status)
+{
+    const char *text = nats_GetLastError(NULL);
+
+    if (text == NULL || text[0] == '\0')
+        return natsStatus_GetText(status);
+    const char *place_end = text[0] == '(' ? strstr(text, "): ") : NULL;
+    return place_end == NULL ? text : place_end + 3;
+}
+
+/* Thread: the library's, as for on_closed(). */
 static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *ctx)
 {
-    struct broker *broker = ctx;
-    const char *text = nats_GetLastError(NULL);
+    struct news *news = ctx;
 
     (void)nc;
     (void)sub;
-    if (text == NULL || text[0] == '\0')
-        text = natsStatus_GetText(status);
-    jj__log(&broker->log, JJ_LOG_WARN, "broker says: %s", text);
-    if (status != NATS_NOT_PERMITTED)
-        return;
+    pthread_mutex_lock(&news->lock);
+    if (news->broker != NULL)
+        add_complaint(news->broker, status == NATS_NOT_PERMITTED, last_error(status));
+    pthread_mutex_unlock(&news->lock);
+}
+
+/* The last thing that is told of a connection. */
+static void on_closed(natsConnection *nc, void *ctx)
+{
+    (void)nc;
+    release_news(ctx);
+}
+
+static struct complaint *next_complaint(struct broker *broker)
+{
     pthread_mutex_lock(&broker->lock);
-    snprintf(broker->denied, sizeof(broker->denied), "%s", text);
-    broker->denials++;
+    struct complaint *complaint = broker->complaints;
+    if (complaint != NULL)
+        broker->complaints = complaint->next;
+    if (broker->complaints == NULL)
+        broker->complaints_end = &broker->complaints;
     pthread_mutex_unlock(&broker->lock);
-    jj__broker_wake(broker);
+    return complaint;
+}
+
+static void take_complaints(struct broker *broker)
+{
+    struct complaint *complaint;
+
+    while ((complaint = next_complaint(broker)) != NULL) {
+        bool told = complaint->denied && jj__publisher_denied(broker, complaint->text);
+        told |= complaint->denied && jj__request_denied(broker, complaint->text);
+        jj__log(&broker->log, told ? JJ_LOG_DEBUG : JJ_LOG_WARN, "broker says: %s",
+                complaint->text);
+        free(complaint);
+    }
+}
+
+static void forget_complaints(struct broker *broker)
+{
+    struct complaint *complaint;
+
+    while ((complaint = next_complaint(broker)) != NULL)
+        free(complaint);
 }
 
 /* ---- connecting ---- */
@@ -249,15 +367,17 @@ static jj_status make_options(struct broker *broker, jj_error *err)
     if (s == NATS_OK)
         s = natsOptions_SetName(nats, "jetjobs");
     if (s == NATS_OK)
-        s = natsOptions_SetTimeout(nats, CONNECT_ONCE_MS);
-    if (s == NATS_OK)
         s = natsOptions_SetPingInterval(nats, PING_INTERVAL_MS);
     if (s == NATS_OK)
         s = natsOptions_SetMaxPingsOut(nats, PINGS_OUT_MAX);
     if (s == NATS_OK)
         s = natsOptions_SetIOBufSize(nats, IO_BUFFER_SIZE);
     if (s == NATS_OK)
-        s = natsOptions_SetErrorHandler(nats, on_error, broker);
+        s = natsOptions_SetErrorHandler(nats, on_error, broker->news);
+    if (s == NATS_OK)
+        s = natsOptions_SetClosedCB(nats, on_closed, broker->news);
+    if (s == NATS_OK)
+        s = natsOptions_SetSendAsap(nats, true); /* else a thread flushes, a millisecond later */
     if (s == NATS_OK)
         s = set_security(broker);
     return s == NATS_OK ? JJ_OK : jj__fail_nats(err, s, "connection options");
@@ -285,14 +405,37 @@ static natsStatus subscribe(struct port *port)
     return s;
 }
 
+/* Members may remove themselves and others from within: jj__broker_member_remove() looks after
+ * next_member. */
 static void tell_members(struct broker *broker, bool connected)
 {
-    struct broker_member *following;
+    struct broker_member *member = broker->members;
 
-    for (struct broker_member *member = broker->members; member != NULL; member = following) {
-        following = member->next; /* the member may remove itself */
+    for (; member != NULL; member = broker->next_member) {
+        broker->next_member = member->next;
         if (member->connected != NULL)
             member->connected(member->ctx, connected);
+    }
+}
+
+/* Close what is left of the connection. What could not be written by now holds the library up for
+ * half a second, in which nobody writes it, so that is done before; and unsubscribing would be more
+ * to write, so that is done behind. */
+static void drop_connection(struct broker *broker)
+{
+    if (broker->nc == NULL)
+        return;
+    forget_servers(broker);
+    if (natsConnection_GetDiscoveredServers(broker->nc, &broker->servers, &broker->server_count) !=
+        NATS_OK)
+        broker->server_count = 0;
+    if (atomic_load(&broker->want_write))
+        natsConnection_ProcessWriteEvent(broker->nc);
+    natsConnection_Destroy(broker->nc);
+    broker->nc = NULL;
+    for (struct port *port = broker->ports; port != NULL; port = port->next) {
+        natsSubscription_Destroy(port->sub);
+        port->sub = NULL;
     }
 }
 
@@ -300,18 +443,7 @@ static void disconnect(struct broker *broker)
 {
     bool was_connected = atomic_exchange(&broker->connected, false);
 
-    for (struct port *port = broker->ports; port != NULL; port = port->next) {
-        natsSubscription_Destroy(port->sub);
-        port->sub = NULL;
-    }
-    if (broker->nc != NULL) {
-        forget_servers(broker);
-        if (natsConnection_GetDiscoveredServers(broker->nc, &broker->servers,
-                                                &broker->server_count) != NATS_OK)
-            broker->server_count = 0;
-        natsConnection_Destroy(broker->nc);
-        broker->nc = NULL;
-    }
+    drop_connection(broker);
     atomic_store(&broker->fd, -1);
     atomic_store(&broker->want_write, false);
     if (was_connected) {
@@ -332,24 +464,52 @@ static void note_connect(struct broker *broker, jj_status status, bool refused, 
     pthread_mutex_unlock(&broker->lock);
 }
 
+static bool connected_before(const struct broker *broker)
+{
+    return atomic_load(&broker->max_payload) != 0;
+}
+
+/* How long one attempt may take: the first ones no longer than the caller waits. */
+static natsStatus set_limit(struct broker *broker)
+{
+    int64_t limit_ms = broker->options.connect_timeout_ms;
+
+    if (connected_before(broker) || limit_ms <= 0 || limit_ms > CONNECT_ONCE_MS)
+        limit_ms = CONNECT_ONCE_MS;
+    return natsOptions_SetTimeout(broker->nats_options, limit_ms);
+}
+
+static void connect_failed(struct broker *broker, natsStatus s)
+{
+    const char *text = last_error(s);
+
+    if (connected_before(broker) &&
+        strncmp(text, broker->connect_text, sizeof(broker->connect_text) - 1) != 0)
+        jj__log(&broker->log, JJ_LOG_WARN, "no broker at %s: %s", broker->shown_url, text);
+    note_connect(broker, JJ_ERR_UNAVAILABLE, s == NATS_CONNECTION_AUTH_FAILED, text);
+    disconnect(broker);
+    broker->connect_at_ms = jj__clock_mono_ms() + broker->connect_delay_ms;
+    broker->connect_delay_ms = broker->connect_delay_ms * 2 > RECONNECT_MAX_MS
+                                   ? RECONNECT_MAX_MS
+                                   : broker->connect_delay_ms * 2;
+}
+
 static void try_connect(struct broker *broker)
 {
     natsStatus s = set_servers(broker);
 
     if (s == NATS_OK)
+        s = set_limit(broker);
+    if (s == NATS_OK) {
+        hold_news(broker->news);
         s = natsConnection_Connect(&broker->nc, broker->nats_options);
+        if (s != NATS_OK)
+            release_news(broker->news);
+    }
     for (struct port *port = broker->ports; s == NATS_OK && port != NULL; port = port->next)
         s = subscribe(port);
     if (s != NATS_OK) {
-        bool refused = s == NATS_CONNECTION_AUTH_FAILED;
-        const char *detail = nats_GetLastError(NULL);
-        note_connect(broker, JJ_ERR_UNAVAILABLE, refused,
-                     detail != NULL && detail[0] != '\0' ? detail : natsStatus_GetText(s));
-        disconnect(broker);
-        broker->connect_at_ms = jj__clock_mono_ms() + broker->connect_delay_ms;
-        broker->connect_delay_ms = broker->connect_delay_ms * 2 > RECONNECT_MAX_MS
-                                       ? RECONNECT_MAX_MS
-                                       : broker->connect_delay_ms * 2;
+        connect_failed(broker, s);
         return;
     }
     atomic_store(&broker->max_payload, (size_t)natsConnection_GetMaxPayload(broker->nc));
@@ -460,6 +620,10 @@ void jj__broker_member_add(struct broker *broker, struct broker_member *member)
 
 void jj__broker_member_remove(struct broker *broker, struct broker_member *member)
 {
+    if (broker->next_member == member)
+        broker->next_member = member->next;
+    if (broker->following == member)
+        broker->following = member->next;
     for (struct broker_member **link = &broker->members; *link != NULL; link = &(*link)->next)
         if (*link == member) {
             *link = member->next;
@@ -506,10 +670,10 @@ static void run_calls(struct broker *broker)
 static int64_t turn_members(struct broker *broker, int64_t now_ms)
 {
     int64_t next_ms = jj__publisher_turn(broker, now_ms);
-    struct broker_member *following;
+    struct broker_member *member = broker->members;
 
-    for (struct broker_member *member = broker->members; member != NULL; member = following) {
-        following = member->next;
+    for (; member != NULL; member = broker->next_member) {
+        broker->next_member = member->next;
         int64_t wish_ms = member->turn(member->ctx, now_ms);
         if (wish_ms < next_ms)
             next_ms = wish_ms;
@@ -548,26 +712,10 @@ static bool wait_for_input(struct broker *broker, int64_t next_ms)
     return fds[1].revents != 0;
 }
 
-static void report_denials(struct broker *broker, uint64_t *seen)
-{
-    char text[sizeof(broker->denied)];
-
-    pthread_mutex_lock(&broker->lock);
-    bool news = broker->denials != *seen;
-    *seen = broker->denials;
-    memcpy(text, broker->denied, sizeof(text));
-    pthread_mutex_unlock(&broker->lock);
-    if (!news)
-        return;
-    jj__publisher_denied(broker, text);
-    jj__request_denied(broker, text);
-}
-
 static void *broker_main(void *arg)
 {
     struct broker *broker = arg;
     int64_t next_ms = 0;
-    uint64_t denials = 0;
 
     broker->self = pthread_self();
     while (!atomic_load(&broker->stopping)) {
@@ -580,7 +728,7 @@ static void *broker_main(void *arg)
             natsConnection_ProcessReadEvent(broker->nc);
             drain_ports(broker);
         }
-        report_denials(broker, &denials);
+        take_complaints(broker);
         run_calls(broker);
         jj__publisher_take_outbox(broker);
         next_ms = turn_members(broker, jj__clock_mono_ms());
@@ -608,12 +756,36 @@ static char *copy(const char *text, bool *failed)
     return result;
 }
 
+/* The url as it may be shown: all between "://" and "@" is hidden. */
+static char *without_secrets(const char *url)
+{
+    struct buf shown = {0};
+
+    while (*url != '\0') {
+        const char *scheme = strstr(url, "://");
+        size_t len = scheme == NULL ? strlen(url) : (size_t)(scheme - url) + 3;
+        const char *host = url + len;
+        while (host > url && *host != '@')
+            host--;
+        if (*host == '@')
+            jj__buf_str(&shown, "***");
+        jj__buf_add(&shown, host, len - (size_t)(host - url));
+        url += len;
+    }
+    jj__buf_char(&shown, '\0');
+    if (shown.failed)
+        jj__buf_done(&shown);
+    return shown.data;
+}
+
 static jj_status copy_options(struct broker *broker, const jj_options *options, jj_error *err)
 {
     bool failed = false;
 
     broker->options = *options;
     broker->options.url = copy(options->url, &failed);
+    broker->shown_url = without_secrets(options->url);
+    failed |= broker->shown_url == NULL;
     broker->options.credentials = copy(options->credentials, &failed);
     broker->options.tls_ca = copy(options->tls_ca, &failed);
     broker->options.tls_cert = copy(options->tls_cert, &failed);
@@ -627,6 +799,9 @@ static void free_broker(struct broker *broker)
 {
     if (broker == NULL)
         return;
+    jj__publisher_close(broker);
+    close_news(broker->news);
+    forget_complaints(broker);
     natsOptions_Destroy(broker->nats_options);
     forget_servers(broker);
     for (int i = 0; i < 2; i++)
@@ -634,6 +809,7 @@ static void free_broker(struct broker *broker)
             close(broker->wake_fds[i]);
     pthread_cond_destroy(&broker->changed);
     pthread_mutex_destroy(&broker->lock);
+    free(broker->shown_url);
     free((char *)broker->options.url);
     free((char *)broker->options.credentials);
     free((char *)broker->options.tls_ca);
@@ -701,8 +877,8 @@ static jj_status wait_connected(struct broker *broker, jj_error *err)
         timed_out = limit_ms < 0 ? pthread_cond_wait(&broker->changed, &broker->lock)
                                  : pthread_cond_timedwait(&broker->changed, &broker->lock, &until);
     if (!atomic_load(&broker->connected))
-        s = jj__fail(err, JJ_ERR_UNAVAILABLE, "no broker at %s: %s", broker->options.url,
-                     broker->connect_text);
+        s = jj__fail(err, JJ_ERR_UNAVAILABLE, "no broker at %s: %s", broker->shown_url,
+                     broker->connect_text[0] == '\0' ? "no answer in time" : broker->connect_text);
     pthread_mutex_unlock(&broker->lock);
     return s;
 }
@@ -720,6 +896,7 @@ static jj_status new_broker(struct broker **broker_out, jj_error *err)
     pthread_cond_init(&broker->changed, &attr);
     pthread_condattr_destroy(&attr);
     broker->calls_end = &broker->calls;
+    broker->complaints_end = &broker->complaints;
     broker->outbox_end = &broker->outbox;
     broker->wake_fds[0] = broker->wake_fds[1] = -1;
     broker->connect_delay_ms = RECONNECT_FIRST_MS;
@@ -742,6 +919,8 @@ jj_status jj__broker_open(const jj_options *options, const struct log *log,
         s = make_inbox(broker, options, err);
     if (s == JJ_OK)
         s = open_pipe(broker, err);
+    if (s == JJ_OK)
+        s = open_news(broker, err);
     if (s == JJ_OK)
         s = make_options(broker, err);
     if (s == JJ_OK)

@@ -102,10 +102,15 @@ jj_status jj__msg_headers(struct broker_msg *msg, jj_header **headers_out, size_
     return JJ_OK;
 }
 
+static bool is_subject(const char *text)
+{
+    return text[0] != '\0' && strpbrk(text, " \t\r\n") == NULL;
+}
+
 /* The library checks neither subjects nor header names: line ends would inject protocol. */
 static bool breaks_protocol(const struct outgoing *message)
 {
-    if (message->subject[0] == '\0' || strpbrk(message->subject, " \t\r\n") != NULL)
+    if (!is_subject(message->subject) || (message->reply != NULL && !is_subject(message->reply)))
         return true;
     for (size_t i = 0; i < message->header_count; i++) {
         const jj_header *header = &message->headers[i];
@@ -144,7 +149,7 @@ bool jj__broker_send(struct broker *broker, const struct outgoing *message)
 
     if (broker->nc == NULL)
         return false;
-    if (message->header_count > 0 || breaks_protocol(message)) {
+    if (message->header_count > 0 || message->len > INT32_MAX || breaks_protocol(message)) {
         if (jj__broker_make(message, message->reply, &msg, NULL) != JJ_OK)
             return false;
         s = natsConnection_PublishMsg(broker->nc, msg);

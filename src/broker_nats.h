@@ -13,6 +13,8 @@
 
 struct asked;
 struct call;
+struct complaint;
+struct news;
 struct sent;
 
 struct port {
@@ -41,6 +43,7 @@ struct publisher {
 
 struct broker {
     jj_options options; /* strings are copies */
+    char *shown_url;    /* without passwords, for texts */
     struct log log;
     char inbox[JJ__INBOX_SIZE - 40];
     uint64_t next_inbox;
@@ -58,7 +61,9 @@ struct broker {
     struct port *ports;
     bool draining, ports_closed;
     struct broker_member *members;
-    struct asked *asked; /* questions without answer */
+    struct broker_member *following;   /* the next one to be called in this round */
+    struct broker_member *next_member; /* of the walk that is under way */
+    struct asked *asked;               /* questions without answer */
     struct publisher publisher;
     int64_t connect_at_ms; /* next try while disconnected */
     int64_t connect_delay_ms;
@@ -73,17 +78,18 @@ struct broker {
     atomic_size_t max_payload;
 
     pthread_mutex_t lock;
-    pthread_cond_t changed;   /* connected or given up */
-    struct call *calls;       /* guarded by lock: run these on the broker thread, in order */
-    struct call **calls_end;  /* guarded by lock */
-    struct sent *outbox;      /* guarded by lock: publish these */
-    struct sent **outbox_end; /* guarded by lock */
-    bool open;                /* guarded by lock: calls are still taken */
-    jj_status connect_status; /* guarded by lock: why the last connect failed */
-    bool refused;             /* guarded by lock: it was the credentials */
-    char connect_text[200];   /* guarded by lock */
-    char denied[JJ__INBOX_SIZE + 100]; /* guarded by lock: last permission error */
-    uint64_t denials;                  /* guarded by lock: how many there were */
+    pthread_cond_t changed;       /* connected or given up */
+    struct call *calls;           /* guarded by lock: run these on the broker thread, in order */
+    struct call **calls_end;      /* guarded by lock */
+    struct sent *outbox;          /* guarded by lock: publish these */
+    struct sent **outbox_end;     /* guarded by lock */
+    bool open;                    /* guarded by lock: calls are still taken */
+    jj_status connect_status;     /* guarded by lock: why the last connect failed */
+    bool refused;                 /* guarded by lock: it was the credentials */
+    char connect_text[200];       /* guarded by lock */
+    struct complaint *complaints; /* guarded by lock: what the server says of its own */
+    struct complaint **complaints_end; /* guarded by lock */
+    struct news *news;                 /* what the client library's threads know of us */
 };
 
 bool jj__broker_on_thread(const struct broker *broker);
@@ -100,11 +106,12 @@ jj_status jj__publisher_open(struct broker *broker, jj_error *err);
 void jj__publisher_take_outbox(struct broker *broker);
 void jj__publisher_reconnected(struct broker *broker);
 int64_t jj__publisher_turn(struct broker *broker, int64_t now_ms);
-void jj__publisher_denied(struct broker *broker, const char *text);
-/* True if the server's text about permissions speaks of that subject. */
+/* True if it was one of ours, and whoever waits for it has been told. */
+bool jj__publisher_denied(struct broker *broker, const char *text);
+/* True if the server's text about permissions speaks of publishing to that subject. */
 bool jj__broker_denies(const char *text, const char *subject);
-/* broker_request.c */
-void jj__request_denied(struct broker *broker, const char *text);
+/* broker_request.c; likewise */
+bool jj__request_denied(struct broker *broker, const char *text);
 /* Fail what waits. */
 void jj__publisher_close(struct broker *broker);
 

@@ -317,25 +317,40 @@ static void take_answer(void *ctx, struct broker_msg *msg)
     jj__msg_free(msg);
 }
 
+/* The text is: Permissions Violation for Publish to "<subject>" */
 bool jj__broker_denies(const char *text, const char *subject)
 {
-    const char *found = strstr(text, subject);
+    static const char opening[] = "Publish to \"";
+    const char *found = strstr(text, opening);
+    size_t len = strlen(subject);
 
     if (found == NULL)
         return false;
-    char after = found[strlen(subject)];
-    return after == '"' || after == '\'' || after == '\0';
+    found += sizeof(opening) - 1;
+    return strncmp(found, subject, len) == 0 && found[len] == '"';
 }
 
-void jj__publisher_denied(struct broker *broker, const char *text)
+static bool denies_any(const char *text, const struct sent *sent)
+{
+    for (size_t i = 0; i < sent->count; i++)
+        if (jj__broker_denies(text, natsMsg_GetSubject(sent->msgs[i])))
+            return true;
+    return false;
+}
+
+bool jj__publisher_denied(struct broker *broker, const char *text)
 {
     struct sent *following;
+    bool told = false;
 
     for (struct sent *sent = broker->publisher.first; sent != NULL; sent = following) {
         following = sent->next;
-        if (jj__broker_denies(text, subject_of(sent)))
-            finish_failed(broker, sent, JJ_ERR_NOT_PERMITTED, "not permitted");
+        if (!denies_any(text, sent))
+            continue;
+        finish_failed(broker, sent, JJ_ERR_NOT_PERMITTED, "not permitted");
+        told = true;
     }
+    return told;
 }
 
 /* ---- open, publish, close ---- */

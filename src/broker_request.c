@@ -97,15 +97,19 @@ jj_status jj__broker_ask(struct broker *broker, const struct question *question,
     return JJ_OK;
 }
 
-void jj__request_denied(struct broker *broker, const char *text)
+bool jj__request_denied(struct broker *broker, const char *text)
 {
     struct asked *following;
+    bool told = false;
 
     for (struct asked *asked = broker->asked; asked != NULL; asked = following) {
         following = asked->next;
-        if (jj__broker_denies(text, asked->subject))
-            settle(asked, NULL, JJ_ERR_NOT_PERMITTED);
+        if (!jj__broker_denies(text, asked->subject))
+            continue;
+        settle(asked, NULL, JJ_ERR_NOT_PERMITTED);
+        told = true;
     }
+    return told;
 }
 
 /* ---- waiting for the answer on another thread ---- */
