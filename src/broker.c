@@ -584,6 +584,12 @@ void jj__broker_port_close(struct port *port)
         free_closed_ports(broker);
 }
 
+void jj__broker_port_drain(struct port *port)
+{
+    if (port->sub != NULL)
+        jj__ignore(natsSubscription_Drain(port->sub), "without it, less is given back in time");
+}
+
 static void drain_port(struct port *port)
 {
     natsMsg *msg;

@@ -145,6 +145,8 @@ struct port_options {
 /* Thread: broker. */
 jj_status jj__broker_port_open(struct broker *broker, const struct port_options *options,
                                struct port **port_out, jj_error *err);
+/* Tell the server to send nothing more to it; what is on its way still comes. Thread: broker. */
+void jj__broker_port_drain(struct port *port);
 /* Thread: broker; also from within take(). NULL is fine. */
 void jj__broker_port_close(struct port *port);
 

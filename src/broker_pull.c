@@ -239,6 +239,12 @@ jj_status jj__pull_open(struct broker *broker, const struct log *log,
     return JJ_OK;
 }
 
+void jj__pull_drain(struct puller *puller)
+{
+    puller->want = 0;
+    jj__broker_port_drain(puller->port);
+}
+
 void jj__pull_close(struct puller *puller)
 {
     if (puller == NULL)

@@ -25,6 +25,9 @@ jj_status jj__pull_open(struct broker *broker, const struct log *log,
 /* How many messages may still come: what is asked for already counts. */
 void jj__pull_want(struct puller *puller, uint32_t want);
 
+/* Ask for nothing more and take back what was asked for; what is on its way still comes. */
+void jj__pull_drain(struct puller *puller);
+
 /* No more messages are handed out. Those under way come back to the broker's other clients after
  * the consumer's ack_wait. */
 void jj__pull_close(struct puller *puller);

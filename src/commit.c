@@ -283,12 +283,11 @@ static void settle(struct jj_attempt *attempt)
     }
 }
 
-static void tell_notes(struct worker *worker, struct note *notes)
+static void free_notes(struct note *notes)
 {
     while (notes != NULL) {
         struct note *note = notes;
         notes = note->next;
-        jj__commit_tell(worker, &note->event);
         free(note);
     }
 }
@@ -320,7 +319,7 @@ static void stored(void *ctx, const struct publish_result *result)
     if (result->status == JJ_OK) {
         while ((attempt = jj__queue_pop(&commit->attempts)) != NULL)
             settle(attempt);
-        tell_notes(worker, commit->notes);
+        free_notes(commit->notes);
     } else {
         jj__log(&worker->log, JJ_LOG_ERROR, "events not stored, trying again: %s",
                 result->err.text);
@@ -485,11 +484,12 @@ void jj__commit_turn(struct worker *worker, struct note *notes, int64_t now_ms)
     struct attempt_queue retries = worker->retries;
     struct jj_attempt *attempt;
 
-    while (notes != NULL) {
+    while (notes != NULL) { /* told in order and at once, stored by type */
         struct note *note = notes;
         struct handler *handler = note->handler;
         notes = note->next;
         note->next = NULL;
+        jj__commit_tell(worker, &note->event);
         *handler->notes_end[note->event.type] = note;
         handler->notes_end[note->event.type] = &note->next;
     }

@@ -166,39 +166,48 @@ jj_verdict jj_snooze(jj_attempt *attempt, int64_t delay_ms)
 
 /* ---- telling ---- */
 
-/* Queue a note with copies of both texts; either may be NULL. */
-static jj_status tell(jj_attempt *attempt, const struct event *event, const char *first,
-                      const char *second)
+/* Copy a text behind the others; NULL stays NULL. */
+static const char *keep(char **at, const char *text)
+{
+    if (text == NULL)
+        return NULL;
+    size_t size = strlen(text) + 1;
+    char *kept = memcpy(*at, text, size);
+
+    *at += size;
+    return kept;
+}
+
+static size_t size_of(const char *text)
+{
+    return text == NULL ? 0 : strlen(text) + 1;
+}
+
+/* Queue a note with copies of the event's texts: it may be sent when the attempt is gone. */
+static jj_status tell(jj_attempt *attempt, const struct event *event)
 {
     struct worker *worker = attempt->worker;
-    size_t first_len = first == NULL ? 0 : strlen(first) + 1;
-    size_t second_len = second == NULL ? 0 : strlen(second) + 1;
-    size_t limit = jj__broker_max_payload(worker->broker) - JJ__EVENT_OVERHEAD;
+    size_t size = size_of(event->event) + size_of(event->message) + size_of(event->data);
+    const char *trace = attempt->job.traceparent;
 
-    if (first_len + second_len > limit)
+    if (size > jj__broker_max_payload(worker->broker) - JJ__EVENT_OVERHEAD)
         return JJ_ERR_TOO_LARGE;
-    struct note *note = malloc(sizeof(*note) + first_len + second_len);
+    struct note *note = malloc(sizeof(*note) + size + size_of(trace));
     if (note == NULL)
         return JJ_ERR_NO_MEMORY;
-    char *text = note->text;
+    char *at = note->text;
 
     note->next = NULL;
     note->handler = attempt->handler;
-    jj__commit_fill(attempt, event->type, &note->event);
     memcpy(note->id, attempt->job.id, sizeof(note->id));
+    jj__commit_fill(attempt, event->type, &note->event);
     note->event.id = note->id;
-    note->event.traceparent = NULL;
     note->event.level = event->level;
     note->event.percent = event->percent;
-    if (first != NULL)
-        memcpy(text, first, first_len);
-    if (second != NULL)
-        memcpy(text + first_len, second, second_len);
-    if (event->type == EVENT_EVENT)
-        note->event.event = text;
-    else
-        note->event.message = first == NULL ? NULL : text;
-    note->event.data = second == NULL ? NULL : text + first_len;
+    note->event.event = keep(&at, event->event);
+    note->event.message = keep(&at, event->message);
+    note->event.data = keep(&at, event->data);
+    note->event.traceparent = keep(&at, trace);
 
     pthread_mutex_lock(&worker->lock);
     *worker->notes_end = note;
@@ -210,7 +219,7 @@ static jj_status tell(jj_attempt *attempt, const struct event *event, const char
 
 jj_status jj_log(jj_attempt *attempt, jj_log_level level, const char *json, const char *format, ...)
 {
-    const struct event event = {.type = EVENT_LOG, .level = level};
+    struct event event = {.type = EVENT_LOG, .level = level, .data = json};
     va_list args;
 
     if (level < JJ_LOG_DEBUG || level > JJ_LOG_ERROR)
@@ -222,15 +231,16 @@ jj_status jj_log(jj_attempt *attempt, jj_log_level level, const char *json, cons
     va_end(args);
     if (text == NULL)
         return JJ_ERR_NO_MEMORY;
-    jj_status s = tell(attempt, &event, text, json);
+    event.message = text;
+    jj_status s = tell(attempt, &event);
     free(text);
     return s;
 }
 
 jj_status jj_emit(jj_attempt *attempt, const char *event, const char *json)
 {
-    const struct event told = {.type = EVENT_EVENT};
     char name[EVENT_NAME_MAX + 1];
+    const struct event told = {.type = EVENT_EVENT, .event = name, .data = json};
     size_t len = event == NULL ? 0 : strlen(event);
 
     if (len == 0 || len > EVENT_NAME_MAX)
@@ -239,22 +249,23 @@ jj_status jj_emit(jj_attempt *attempt, const char *event, const char *json)
         return JJ_ERR_INVALID;
     memcpy(name, event, len + 1);
     jj__utf8_mend(name);
-    return tell(attempt, &told, name, json);
+    return tell(attempt, &told);
 }
 
 jj_status jj_progress(jj_attempt *attempt, uint32_t percent, const char *message)
 {
-    const struct event event = {.type = EVENT_PROGRESS, .percent = percent};
+    struct event event = {.type = EVENT_PROGRESS, .percent = percent};
 
     if (percent > 100)
         return JJ_ERR_INVALID;
     if (message == NULL)
-        return tell(attempt, &event, NULL, NULL);
+        return tell(attempt, &event);
     char *text = strndup(message, LINE_MAX_BYTES);
     if (text == NULL)
         return JJ_ERR_NO_MEMORY;
     jj__utf8_mend(text);
-    jj_status s = tell(attempt, &event, text, NULL);
+    event.message = text;
+    jj_status s = tell(attempt, &event);
     free(text);
     return s;
 }

@@ -295,8 +295,10 @@ jj_status jj__mover_open(struct broker *broker, const struct log *log,
 
 void jj__mover_stop(struct mover *mover)
 {
+    if (mover->stopping)
+        return;
     mover->stopping = true;
-    jj__pull_want(mover->puller, 0);
+    jj__pull_drain(mover->puller);
     while (mover->waiting > 0) {
         struct due *due = pop(mover);
         answer(due, "-NAK");

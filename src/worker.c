@@ -16,8 +16,9 @@
 #include "id.h"
 #include "subject.h"
 
-#define EVENTS_MAX    1000
-#define STOP_CHECK_MS 20
+#define EVENTS_MAX     1000
+#define STOP_CHECK_MS  20
+#define DRAIN_LIMIT_MS 2000
 
 /* ---- answering for a job ---- */
 
@@ -104,9 +105,10 @@ static void finish_stop(struct worker *worker, bool overran)
 
 static int64_t stop_turn(struct worker *worker, int64_t now_ms)
 {
-    bool mover_idle = worker->mover == NULL || jj__mover_is_idle(worker->mover);
+    bool mover_idle = jj__mover_is_idle(worker->mover);
 
-    if (worker->attempts == worker->settled && jj__commit_is_idle(worker) && mover_idle) {
+    if (worker->drained && worker->attempts == worker->settled && jj__commit_is_idle(worker) &&
+        mover_idle) {
         finish_stop(worker, worker->settled > 0);
         return INT64_MAX;
     }
@@ -119,20 +121,36 @@ static int64_t stop_turn(struct worker *worker, int64_t now_ms)
                                                        : now_ms + STOP_CHECK_MS;
 }
 
+/* Whatever the answer: all that the server had sent us has come. */
+static void drained(void *ctx, struct broker_msg *msg, jj_status status)
+{
+    struct worker *worker = ctx;
+
+    (void)status;
+    worker->drained = true;
+    if (msg != NULL)
+        jj__msg_free(msg);
+}
+
+/* First the server forgets what we asked for, then it gets back what we hold: else it would send it
+ * to us again. */
 static void begin_stop(void *ctx)
 {
     struct worker *worker = ctx;
     struct jj_attempt *attempt;
+    const struct question echo = {
+        .deadline_ms = jj__clock_mono_ms() + DRAIN_LIMIT_MS, .answer = drained, .ctx = worker};
 
     worker->stopping = true;
     worker->stop_by_ms = jj__clock_mono_ms() + worker->options->shutdown_grace_ms;
-    for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next) {
-        jj__pull_want(handler->puller, 0);
+    for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next)
+        jj__pull_drain(handler->puller);
+    jj__mover_stop(worker->mover);
+    for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next)
         while ((attempt = jj__queue_pop(&handler->held)) != NULL)
             jj__attempt_give_back(attempt);
-    }
-    if (worker->mover != NULL)
-        jj__mover_stop(worker->mover);
+    if (jj__broker_ask(worker->broker, &echo, NULL) != JJ_OK)
+        worker->drained = true; /* not connected: nothing comes */
 }
 
 /* ---- turns ---- */

@@ -168,6 +168,7 @@ struct worker {
     uint64_t untold;         /* live events that could not be sent */
     uint32_t random;
     bool stopping;
+    bool drained; /* stopping, and nothing more comes */
     int64_t stop_by_ms;
 
     pthread_mutex_t lock;

@@ -123,7 +123,7 @@ JJ_API int64_t jj_attempt_remaining_ms(const jj_attempt *attempt);
  *  Threads: the handler's.
  *  @return JJ_OK; INVALID: not JSON, or a percentage above 100; TOO_LARGE: does not fit into a
  *          message; NO_MEMORY @{ */
-/** A line on `log.job`, `log.job.<id>` and `job.<name>.log`.
+/** A line on `log.job`, `log.job.<id>`, `job.log` and `job.<name>.log`.
  *  @param attempt  this attempt
  *  @param level    how much it matters
  *  @param json     NULL, or one JSON value with more about it, ended by NUL
