@@ -864,24 +864,18 @@ static bool connect_settled(const struct broker *broker)
     return atomic_load(&broker->connected) || broker->refused;
 }
 
-static jj_status wait_connected(struct broker *broker, jj_error *err)
+jj_status jj__broker_wait_connected(struct broker *broker, int64_t deadline_ms, jj_error *err)
 {
-    int64_t limit_ms = broker->options.connect_timeout_ms;
-    struct timespec until;
+    struct timespec until = {.tv_sec = deadline_ms / 1000,
+                             .tv_nsec = (deadline_ms % 1000) * 1000000};
     jj_status s = JJ_OK;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += limit_ms / 1000;
-    until.tv_nsec += (limit_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&broker->lock);
     int timed_out = 0;
+
+    pthread_mutex_lock(&broker->lock);
     while (!connect_settled(broker) && timed_out == 0)
-        timed_out = limit_ms < 0 ? pthread_cond_wait(&broker->changed, &broker->lock)
-                                 : pthread_cond_timedwait(&broker->changed, &broker->lock, &until);
+        timed_out = deadline_ms == INT64_MAX
+                        ? pthread_cond_wait(&broker->changed, &broker->lock)
+                        : pthread_cond_timedwait(&broker->changed, &broker->lock, &until);
     if (!atomic_load(&broker->connected))
         s = jj__fail(err, JJ_ERR_UNAVAILABLE, "no broker at %s: %s", broker->shown_url,
                      broker->connect_text[0] == '\0' ? "no answer in time" : broker->connect_text);
@@ -937,7 +931,9 @@ jj_status jj__broker_open(const jj_options *options, const struct log *log,
         free_broker(broker);
         return s;
     }
-    s = wait_connected(broker, err);
+    int64_t limit_ms = broker->options.connect_timeout_ms;
+    s = jj__broker_wait_connected(broker, limit_ms < 0 ? INT64_MAX : jj__clock_mono_ms() + limit_ms,
+                                  err);
     if (s != JJ_OK) {
         stop_thread(broker);
         free_broker(broker);

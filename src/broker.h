@@ -38,6 +38,10 @@ size_t jj__broker_max_payload(const struct broker *broker);
 /* True while connected. Thread: any. */
 bool jj__broker_connected(const struct broker *broker);
 
+/* Wait until it is connected. UNAVAILABLE: it is not by deadline_ms (steady clock; INT64_MAX: no
+ * deadline), or the broker refused the credentials. Thread: any but the broker's. */
+jj_status jj__broker_wait_connected(struct broker *broker, int64_t deadline_ms, jj_error *err);
+
 /* Run fn(ctx) on the broker thread and wait for its end. Thread: any, the broker's too. */
 void jj__broker_call(struct broker *broker, void (*fn)(void *ctx), void *ctx);
 
@@ -113,7 +117,8 @@ void jj__broker_publish_wait(struct broker *broker, struct publication *publicat
 
 /* Ask a service; a message without subject comes back as its own answer. answer is called once, on
  * the broker thread: with the answer (free it), or with NULL and UNAVAILABLE (nobody answers to
- * that subject, not permitted, not connected) or TIMEOUT. Thread: broker. On failure answer is not
+ * that subject), NOT_PERMITTED, STATE (the connection was lost) or TIMEOUT. Thread: broker. On
+ * failure answer is not
  * called. */
 struct question {
     struct outgoing message;
@@ -123,7 +128,8 @@ struct question {
 };
 jj_status jj__broker_ask(struct broker *broker, const struct question *question, jj_error *err);
 
-/* The same, waiting. *answer_out is the caller's. Thread: any but the broker's. */
+/* The same, waiting also for the connection; asked again when that was lost: a request must bear
+ * it. *answer_out is the caller's. Thread: any but the broker's. */
 jj_status jj__broker_request(struct broker *broker, const struct outgoing *message,
                              int64_t deadline_ms, struct broker_msg **answer_out, jj_error *err);
 

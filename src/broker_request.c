@@ -60,7 +60,7 @@ static int64_t watch_deadline(void *ctx, int64_t now_ms)
 static void watch_connection(void *ctx, bool connected)
 {
     if (!connected)
-        settle(ctx, NULL, JJ_ERR_UNAVAILABLE);
+        settle(ctx, NULL, JJ_ERR_STATE);
 }
 
 jj_status jj__broker_ask(struct broker *broker, const struct question *question, jj_error *err)
@@ -85,7 +85,7 @@ jj_status jj__broker_ask(struct broker *broker, const struct question *question,
     memcpy(asked->subject, subject, strlen(subject) + 1);
     jj_status s = jj__broker_port_open(broker, &options, &asked->port, err);
     if (s == JJ_OK && !jj__broker_send(broker, &message))
-        s = jj__fail(err, JJ_ERR_UNAVAILABLE, "not sent: %s", message.subject);
+        s = jj__fail(err, JJ_ERR_STATE, "not connected, not sent: %s", message.subject);
     if (s != JJ_OK) {
         jj__broker_port_close(asked->port);
         free(asked);
@@ -150,27 +150,42 @@ static void ask_for_waiter(void *ctx)
         wake_waiter(waiter, NULL, s);
 }
 
+static jj_status ask_and_wait(struct waiter *waiter)
+{
+    pthread_mutex_init(&waiter->lock, NULL);
+    pthread_cond_init(&waiter->changed, NULL);
+    waiter->finished = false;
+    jj__broker_call(waiter->broker, ask_for_waiter, waiter);
+    pthread_mutex_lock(&waiter->lock);
+    while (!waiter->finished)
+        pthread_cond_wait(&waiter->changed, &waiter->lock);
+    pthread_mutex_unlock(&waiter->lock);
+    pthread_cond_destroy(&waiter->changed);
+    pthread_mutex_destroy(&waiter->lock);
+    return waiter->status;
+}
+
 jj_status jj__broker_request(struct broker *broker, const struct outgoing *message,
                              int64_t deadline_ms, struct broker_msg **answer_out, jj_error *err)
 {
     struct waiter waiter = {.broker = broker, .message = message, .deadline_ms = deadline_ms};
     const char *subject = message->subject == NULL ? "the broker" : message->subject;
+    jj_status s;
 
-    pthread_mutex_init(&waiter.lock, NULL);
-    pthread_cond_init(&waiter.changed, NULL);
-    jj__broker_call(broker, ask_for_waiter, &waiter);
-    pthread_mutex_lock(&waiter.lock);
-    while (!waiter.finished)
-        pthread_cond_wait(&waiter.changed, &waiter.lock);
-    pthread_mutex_unlock(&waiter.lock);
-    pthread_cond_destroy(&waiter.changed);
-    pthread_mutex_destroy(&waiter.lock);
-    if (waiter.status == JJ_ERR_TIMEOUT)
-        return jj__fail(err, JJ_ERR_TIMEOUT, "no answer from %s in time", subject);
-    if (waiter.status == JJ_ERR_NOT_PERMITTED)
-        return jj__fail(err, JJ_ERR_NOT_PERMITTED, "not permitted: %s", subject);
-    if (waiter.status != JJ_OK)
-        return jj__fail(err, waiter.status, "nobody answers to %s", subject);
+    do {
+        s = jj__broker_wait_connected(broker, deadline_ms, err);
+        if (s != JJ_OK)
+            return s;
+        s = ask_and_wait(&waiter);
+    } while (s == JJ_ERR_STATE && jj__clock_mono_ms() < deadline_ms);
+    if (s == JJ_ERR_TIMEOUT)
+        return jj__fail(err, s, "no answer from %s in time", subject);
+    if (s == JJ_ERR_NOT_PERMITTED)
+        return jj__fail(err, s, "not permitted: %s", subject);
+    if (s == JJ_ERR_STATE)
+        return jj__fail(err, JJ_ERR_TIMEOUT, "connection lost before %s answered", subject);
+    if (s != JJ_OK)
+        return jj__fail(err, s, "nobody answers to %s", subject);
     *answer_out = waiter.msg;
     return JJ_OK;
 }
