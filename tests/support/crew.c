@@ -12,6 +12,8 @@
 #include <jansson.h>
 
 #include "clock.h"
+#include "codec_pb.h"
+#include "subject.h"
 
 /* A handler's user data. */
 struct post {
@@ -113,8 +115,7 @@ static jj_verdict serve(jj_attempt *attempt, void *user)
     struct crew *crew = post->crew;
 
     write_down(crew, attempt);
-    jj_verdict verdict =
-        post->act == NULL ? jj_done(attempt, NULL, 0) : post->act(crew, attempt);
+    jj_verdict verdict = post->act == NULL ? jj_done(attempt, NULL, 0) : post->act(crew, attempt);
     pthread_mutex_lock(&crew->lock);
     crew->running--;
     pthread_cond_broadcast(&crew->changed);
@@ -152,6 +153,16 @@ const char *crew_enqueue(struct crew *crew, const char *name, const char *data)
     if (jj_enqueue(crew->client, &spec, &receipt, &err) != JJ_OK)
         fail_msg("jj_enqueue: %s", err.text);
     return receipt.id;
+}
+
+jj_receipt crew_enqueue_spec(struct crew *crew, const jj_spec *spec)
+{
+    jj_receipt receipt;
+    jj_error err;
+
+    if (jj_enqueue(crew->client, spec, &receipt, &err) != JJ_OK)
+        fail_msg("jj_enqueue: %s", err.text);
+    return receipt;
 }
 
 size_t crew_runs(struct crew *crew, const char *name)
@@ -246,6 +257,141 @@ void crew_open_gate(struct crew *crew)
 bool crew_wait_backlog(struct crew *crew, size_t count)
 {
     return nats_client_wait_messages(crew->stranger, "JOBS", count);
+}
+
+bool crew_wait_over(struct crew *crew)
+{
+    int64_t until_ms = jj__clock_mono_ms() + WAIT_MS;
+
+    /* A retry is stored for later before it leaves JOBS: so JOBS_SCHEDULE is asked on both sides.
+     */
+    while (nats_client_stream_messages(crew->stranger, "JOBS_SCHEDULE") > 0 ||
+           nats_client_stream_messages(crew->stranger, "JOBS") > 0 ||
+           nats_client_stream_messages(crew->stranger, "JOBS_SCHEDULE") > 0) {
+        if (jj__clock_mono_ms() >= until_ms)
+            return false;
+        wait_a_moment();
+    }
+    return true;
+}
+
+/* ---- history ---- */
+
+/* A message of JOBS_EVENTS, decoded. */
+struct page {
+    struct page *next;
+    struct heard *heard;
+    struct pb_claims claims;
+    struct pb_events events;
+    char name[JJ_NAME_SIZE];
+};
+
+static void add_entry(struct history *history, struct entry entry)
+{
+    history->entries = realloc(history->entries, (history->count + 1) * sizeof(*history->entries));
+    if (history->entries == NULL)
+        abort();
+    history->entries[history->count++] = entry;
+}
+
+static void add_events(struct history *history, struct page *page, uint64_t seq, const char *type)
+{
+    struct pb_events *events = &page->events;
+    jj_error err;
+
+    if (jj__pb_read_events(page->heard->data, page->heard->len, events, &err) != JJ_OK)
+        fail_msg("message %llu: %s", (unsigned long long)seq, err.text);
+    for (size_t i = 0; i < events->count; i++) {
+        events->events[i].name = page->name;
+        events->events[i].type = jj__event_type_read(type);
+        add_entry(history, (struct entry){
+                               .seq = seq, .worker = events->worker, .event = &events->events[i]});
+    }
+}
+
+static void add_claims(struct history *history, struct page *page, uint64_t seq)
+{
+    struct pb_claims *claims = &page->claims;
+    jj_error err;
+
+    if (jj__pb_read_claims(page->heard->data, page->heard->len, claims, &err) != JJ_OK)
+        fail_msg("message %llu: %s", (unsigned long long)seq, err.text);
+    for (size_t i = 0; i < claims->count; i++)
+        add_entry(history, (struct entry){
+                               .seq = seq, .worker = claims->worker, .claim = &claims->claims[i]});
+    history->claim_messages++;
+}
+
+struct history *crew_read_history(struct crew *crew)
+{
+    struct history *history = calloc(1, sizeof(*history));
+    char type[JJ_NAME_SIZE];
+
+    assert_non_null(history);
+    history->messages = nats_client_stream_messages(crew->stranger, "JOBS_EVENTS");
+    for (uint64_t seq = 1; seq <= history->messages; seq++) {
+        struct page *page = calloc(1, sizeof(*page));
+        assert_non_null(page);
+        page->next = history->pages;
+        history->pages = page;
+        page->heard = nats_client_get(crew->stranger, "JOBS_EVENTS", seq);
+        assert_non_null(page->heard);
+        if (jj__subject_read_claims(page->heard->subject, type))
+            add_claims(history, page, seq);
+        else if (jj__subject_read_events(page->heard->subject, page->name, type))
+            add_events(history, page, seq, type);
+        else
+            fail_msg("%s is in JOBS_EVENTS", page->heard->subject);
+    }
+    return history;
+}
+
+void history_free(struct history *history)
+{
+    while (history->pages != NULL) {
+        struct page *page = history->pages;
+        history->pages = page->next;
+        jj__pb_claims_free(&page->claims);
+        jj__pb_events_free(&page->events);
+        heard_free(page->heard);
+        free(page);
+    }
+    free(history->entries);
+    free(history);
+}
+
+static bool is_event(const struct entry *entry, const char *id, enum event_type type)
+{
+    return entry->event != NULL && entry->event->type == type &&
+           (id == NULL || strcmp(entry->event->id, id) == 0);
+}
+
+const struct entry *history_event(const struct history *history, const char *id,
+                                  enum event_type type)
+{
+    for (size_t i = 0; i < history->count; i++)
+        if (is_event(&history->entries[i], id, type))
+            return &history->entries[i];
+    return NULL;
+}
+
+size_t history_events(const struct history *history, const char *id, enum event_type type)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < history->count; i++)
+        count += is_event(&history->entries[i], id, type);
+    return count;
+}
+
+const struct entry *history_claim(const struct history *history, const char *id, uint32_t attempt)
+{
+    for (size_t i = 0; i < history->count; i++) {
+        const struct claim *claim = history->entries[i].claim;
+        if (claim != NULL && claim->attempt == attempt && strcmp(claim->job->id, id) == 0)
+            return &history->entries[i];
+    }
+    return NULL;
 }
 
 const char *event_member(const struct heard *heard, const char *key)

@@ -2,8 +2,8 @@
 #ifndef JJ_TESTS_SUPPORT_CREW_H
 #define JJ_TESTS_SUPPORT_CREW_H
 
-/* What a story about jobs needs: a server, a stranger, a client of ours with handlers whose runs are
- * written down. Runs are kept until the end of the test. */
+/* What a story about jobs needs: a server, a stranger, a client of ours with handlers whose runs
+ * are written down. Runs are kept until the end of the test. */
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -12,6 +12,7 @@
 
 #include <jetjobs/jetjobs.h>
 
+#include "event.h"
 #include "nats_client.h"
 #include "server.h"
 #include "wait.h"
@@ -32,7 +33,8 @@ struct run {
 
 struct crew;
 
-/* What the handler of a name does after the run has been written down; NULL: done without result. */
+/* What the handler of a name does after the run has been written down; NULL: done without result.
+ */
 typedef jj_verdict (*crew_act)(struct crew *crew, jj_attempt *attempt);
 
 struct crew {
@@ -42,13 +44,13 @@ struct crew {
     struct log_book book;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct run *runs;  /* guarded by lock */
-    size_t run_count;  /* guarded by lock */
-    size_t run_room;   /* guarded by lock */
-    size_t running;    /* guarded by lock: handlers inside */
-    size_t most;       /* guarded by lock: of these at once */
-    bool gate_closed;  /* guarded by lock: crew_pass() waits */
-    void *extra;       /* the story's own */
+    struct run *runs; /* guarded by lock */
+    size_t run_count; /* guarded by lock */
+    size_t run_room;  /* guarded by lock */
+    size_t running;   /* guarded by lock: handlers inside */
+    size_t most;      /* guarded by lock: of these at once */
+    bool gate_closed; /* guarded by lock: crew_pass() waits */
+    void *extra;      /* the story's own */
 };
 
 /* Setup and teardown of a test: a server and the stranger. */
@@ -66,6 +68,7 @@ void crew_start(struct crew *crew);
 
 /* Enqueue text under a name; returns the id in a static buffer. */
 const char *crew_enqueue(struct crew *crew, const char *name, const char *data);
+jj_receipt crew_enqueue_spec(struct crew *crew, const jj_spec *spec);
 
 size_t crew_runs(struct crew *crew, const char *name); /* NULL: of all names */
 bool crew_wait_runs(struct crew *crew, const char *name, size_t count);
@@ -80,6 +83,33 @@ void crew_open_gate(struct crew *crew);
 
 /* Wait until JOBS, or JOBS_SCHEDULE, holds so many messages. */
 bool crew_wait_backlog(struct crew *crew, size_t count);
+
+/* Wait until all jobs are over: both hold none. */
+bool crew_wait_over(struct crew *crew);
+
+/* What JOBS_EVENTS holds, one entry for each claim and each event, in the order of the stream. */
+struct entry {
+    uint64_t seq;              /* of its message */
+    const char *worker;        /* that wrote it */
+    const struct claim *claim; /* NULL: it is an event */
+    const struct event *event; /* NULL: it is a claim; with name and type of the subject */
+};
+struct history {
+    struct entry *entries;
+    size_t count;
+    size_t messages;
+    size_t claim_messages;
+    struct page *pages; /* what entries point into */
+};
+struct history *crew_read_history(struct crew *crew);
+void history_free(struct history *history);
+
+/* The first event of a type about a job (NULL: any), and how many there are; the first claim of a
+ * job's attempt. NULL: none. */
+const struct entry *history_event(const struct history *history, const char *id,
+                                  enum event_type type);
+size_t history_events(const struct history *history, const char *id, enum event_type type);
+const struct entry *history_claim(const struct history *history, const char *id, uint32_t attempt);
 
 /* A member of a live event's JSON, as text in a static buffer; "" if there is none. */
 const char *event_member(const struct heard *heard, const char *key);
