@@ -3,8 +3,9 @@
 /* Whose duplicate was it? The stream says only where the first job is.
  *
  * While it waits or runs it can be read there. Once it is over its message is gone, but its claim,
- * or its cancellation, is in JOBS_EVENTS and carries its headers: the last minutes of these are
- * searched for the key. */
+ * or its cancellation, is in JOBS_EVENTS: the last minutes of these are searched. A claim names the
+ * job's message in JOBS. Of a schedule it has no more than the key, which a job that was enqueued
+ * may have as well, as may an older schedule whose key was forgotten: the youngest one is meant. */
 
 #include "duplicate.h"
 
@@ -54,25 +55,53 @@ struct search {
     struct broker_member member;
     struct tail *tail;
     int64_t heard_ms;
+    bool over; /* it was found for sure, or that was the last of the past */
     char id[JJ_NAME_SIZE];
+    int64_t created_at_ms;
     jj_status status;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool finished; /* guarded by lock */
 };
 
-static bool is_it(const struct search *search, const struct job *job, uint64_t seq)
+static bool is_in_jobs(const struct search *search)
 {
-    const struct duplicate *duplicate = search->duplicate;
-    const char *key = jj__header_find(job->headers, job->header_count, JJ__HEADER_KEY);
+    return strcmp(search->duplicate->stream, JJ__STREAM_JOBS) == 0;
+}
+
+/* Did the job's message get into a stream by the key itself? */
+static bool was_stored_by_key(const struct search *search, const struct job *job)
+{
     const char *msg_id = jj__header_find(job->headers, job->header_count, JJ__HEADER_MSG_ID);
 
-    if (key != NULL)
-        return strcmp(key, duplicate->key) == 0;
-    if (strcmp(duplicate->stream, JJ__STREAM_JOBS) == 0 && seq == duplicate->seq)
-        return true;
     return msg_id != NULL && strncmp(msg_id, "key:", 4) == 0 &&
-           strcmp(msg_id + 4, duplicate->key) == 0;
+           strcmp(msg_id + 4, search->duplicate->key) == 0;
+}
+
+static bool has_key(const struct search *search, const struct job *job)
+{
+    const char *key = jj__header_find(job->headers, job->header_count, JJ__HEADER_KEY);
+
+    return key != NULL && strcmp(key, search->duplicate->key) == 0;
+}
+
+static void note(struct search *search, const struct job *job)
+{
+    if (search->id[0] != '\0' && job->created_at_ms < search->created_at_ms)
+        return;
+    memcpy(search->id, job->id, sizeof(search->id));
+    search->created_at_ms = job->created_at_ms;
+}
+
+static void look_at_claim(struct search *search, const struct claim *claim)
+{
+    if (!is_in_jobs(search)) {
+        if (has_key(search, claim->job) && !was_stored_by_key(search, claim->job))
+            note(search, claim->job);
+    } else if (claim->seq == search->duplicate->seq) {
+        note(search, claim->job);
+        search->over = true;
+    }
 }
 
 static void search_claims(struct search *search, struct broker_msg *msg)
@@ -82,8 +111,7 @@ static void search_claims(struct search *search, struct broker_msg *msg)
     if (jj__pb_read_claims(jj__msg_data(msg), jj__msg_len(msg), &claims, NULL) != JJ_OK)
         return;
     for (size_t i = 0; i < claims.count; i++)
-        if (is_it(search, claims.claims[i].job, claims.claims[i].seq))
-            memcpy(search->id, claims.claims[i].job->id, sizeof(search->id));
+        look_at_claim(search, &claims.claims[i]);
     jj__pb_claims_free(&claims);
 }
 
@@ -93,9 +121,11 @@ static void search_cancellations(struct search *search, struct broker_msg *msg)
 
     if (jj__pb_read_events(jj__msg_data(msg), jj__msg_len(msg), &events, NULL) != JJ_OK)
         return;
-    for (size_t i = 0; i < events.count; i++)
-        if (events.events[i].job != NULL && is_it(search, events.events[i].job, 0))
-            memcpy(search->id, events.events[i].job->id, sizeof(search->id));
+    for (size_t i = 0; i < events.count; i++) {
+        const struct job *job = events.events[i].job;
+        if (job != NULL && (has_key(search, job) || was_stored_by_key(search, job)))
+            note(search, job);
+    }
     jj__pb_events_free(&events);
 }
 
@@ -109,19 +139,20 @@ static void take(void *ctx, struct broker_msg *msg, const struct delivery *deliv
         search_claims(search, msg);
     else
         search_cancellations(search, msg);
-    if (delivery->pending == 0)
-        search->heard_ms = 0; /* that was the last of the past */
+    search->over |= delivery->pending == 0;
     jj__msg_free(msg);
 }
 
 static int64_t turn(void *ctx, int64_t now_ms)
 {
     struct search *search = ctx;
-    bool found = search->id[0] != '\0';
+    int64_t until_ms = search->heard_ms + QUIET_MS;
 
-    if (!found && now_ms < search->duplicate->deadline_ms && now_ms < search->heard_ms + QUIET_MS)
-        return search->heard_ms + QUIET_MS;
-    search->status = found ? JJ_OK : JJ_ERR_UNAVAILABLE;
+    if (until_ms > search->duplicate->deadline_ms)
+        until_ms = search->duplicate->deadline_ms;
+    if (!search->over && now_ms < until_ms)
+        return until_ms;
+    search->status = search->id[0] != '\0' ? JJ_OK : JJ_ERR_UNAVAILABLE;
     jj__tail_close(search->tail);
     jj__broker_member_remove(search->broker, &search->member);
     pthread_mutex_lock(&search->lock);

@@ -191,6 +191,29 @@ static void a_duplicate_key_gives_the_id_of_the_schedule_that_waits_or_has_fired
     assert_is_duplicate_of(&fired_again, &fires);
 }
 
+/* Each stream knows its own keys, so a key can be of a job and of a schedule at the same time. */
+static void a_duplicate_key_is_not_mixed_up_with_that_of_the_other_stream(void **state)
+{
+    struct crew *crew = *state;
+    const jj_spec spec = {.name = "mail", .unique_key = "twice"};
+
+    crew_open(crew, NULL);
+    crew_register(crew, "mail", NULL, NULL);
+    crew_start(crew);
+    jj_receipt scheduled = schedule(crew, &spec, 0);
+    assert_true(crew_wait_runs(crew, "mail", 1));
+    assert_true(crew_wait_over(crew));
+    jj_receipt enqueued = crew_enqueue_spec(crew, &spec);
+    assert_false(enqueued.duplicate);
+    assert_true(crew_wait_runs(crew, "mail", 2));
+    assert_true(crew_wait_over(crew));
+
+    jj_receipt enqueued_again = crew_enqueue_spec(crew, &spec);
+    assert_is_duplicate_of(&enqueued_again, &enqueued);
+    jj_receipt scheduled_again = schedule(crew, &spec, 0);
+    assert_is_duplicate_of(&scheduled_again, &scheduled);
+}
+
 /* The cancellation of a job, as an index service writes it. */
 static void tell_cancelled(struct crew *crew, const char *name, const char *id, const char *key)
 {
@@ -635,6 +658,7 @@ int main(void)
         STORY(a_duplicate_key_gives_the_id_of_the_job_that_waits_or_runs),
         STORY(a_duplicate_key_gives_the_id_of_the_job_that_is_over),
         STORY(a_duplicate_key_gives_the_id_of_the_schedule_that_waits_or_has_fired),
+        STORY(a_duplicate_key_is_not_mixed_up_with_that_of_the_other_stream),
         STORY(a_duplicate_key_gives_the_id_of_the_job_that_was_cancelled),
         STORY(a_duplicate_key_whose_job_left_no_trace_says_so),
         STORY(headers_content_type_and_trace_reach_the_handler),
