@@ -283,23 +283,6 @@ static jj_status store_batch(jj_client *client, struct batch *batch, uint64_t *l
     return JJ_OK;
 }
 
-static jj_status enqueue_batch(jj_client *client, const jj_spec *specs, size_t count, size_t offset,
-                               jj_receipt *receipts, jj_error *err)
-{
-    struct batch batch;
-    uint64_t last_seq = 0;
-    jj_status s = write_batch(client, specs, count, offset, &batch, err);
-
-    if (s == JJ_OK)
-        s = store_batch(client, &batch, &last_seq, err);
-    for (size_t i = 0; receipts != NULL && i < batch.count; i++) {
-        receipts[i] = (jj_receipt){.seq = s == JJ_OK ? last_seq - (count - 1 - i) : 0};
-        memcpy(receipts[i].id, batch.letters[i].id, sizeof(receipts[i].id));
-    }
-    free_batch(&batch);
-    return s;
-}
-
 /* What makes two jobs the same to the stream. */
 struct identity {
     const char *text;
@@ -351,22 +334,64 @@ static jj_status check_distinct(const jj_spec *specs, size_t count, jj_error *er
     return s;
 }
 
+/* A call with many jobs. Receipts may lie where the specs have their ids from, when a call is
+ * repeated: each is written when its spec has been used. */
+struct many {
+    jj_client *client;
+    const jj_spec *specs;
+    size_t count;
+    jj_receipt *receipts; /* NULL: not wanted */
+    size_t stored;
+    size_t named; /* have their receipts */
+};
+
+static jj_status enqueue_next_batch(struct many *many, jj_error *err)
+{
+    size_t first = many->stored;
+    size_t count = many->count - first < JJ_BATCH_MAX ? many->count - first : JJ_BATCH_MAX;
+    uint64_t last_seq = 0;
+    struct batch batch;
+    jj_status s = write_batch(many->client, many->specs + first, count, first, &batch, err);
+
+    if (s == JJ_OK)
+        s = store_batch(many->client, &batch, &last_seq, err);
+    for (size_t i = 0; many->receipts != NULL && i < batch.count; i++) {
+        jj_receipt *receipt = &many->receipts[first + i];
+        *receipt = (jj_receipt){.seq = s == JJ_OK ? last_seq - (count - 1 - i) : 0};
+        memcpy(receipt->id, batch.letters[i].id, sizeof(receipt->id));
+    }
+    many->named = first + batch.count;
+    if (s == JJ_OK)
+        many->stored += count;
+    free_batch(&batch);
+    return s;
+}
+
+/* Of jobs that were not tried: the id given, or a new one, for the call to be repeated with. */
+static void name_the_rest(struct many *many)
+{
+    for (size_t i = many->named; i < many->count; i++) {
+        const char *id = many->specs[i].id;
+        jj_receipt receipt = {0};
+        if (id == NULL)
+            jj__ignore(jj__id_new(jj__clock_wall_ms(), receipt.id, NULL), "then it has none");
+        else if (jj__token_valid(id))
+            memcpy(receipt.id, id, strlen(id) + 1);
+        many->receipts[i] = receipt;
+    }
+}
+
 jj_status jj_enqueue_many(jj_client *client, const jj_spec *specs, size_t count,
                           jj_receipt *receipts_out, size_t *stored_out, jj_error *err)
 {
-    size_t stored = 0;
+    struct many many = {.client = client, .specs = specs, .count = count, .receipts = receipts_out};
     jj_status s = count == 0 ? JJ_OK : check_distinct(specs, count, err);
 
+    while (s == JJ_OK && many.stored < count)
+        s = enqueue_next_batch(&many, err);
     if (receipts_out != NULL)
-        memset(receipts_out, 0, count * sizeof(*receipts_out));
-    while (s == JJ_OK && stored < count) {
-        size_t part = count - stored < JJ_BATCH_MAX ? count - stored : JJ_BATCH_MAX;
-        s = enqueue_batch(client, specs + stored, part, stored,
-                          receipts_out == NULL ? NULL : receipts_out + stored, err);
-        if (s == JJ_OK)
-            stored += part;
-    }
+        name_the_rest(&many);
     if (stored_out != NULL)
-        *stored_out = stored;
+        *stored_out = many.stored;
     return s;
 }

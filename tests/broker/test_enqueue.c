@@ -479,6 +479,7 @@ static void enqueueing_without_a_stream_fails_in_time(void **state)
 struct many {
     jj_spec specs[MANY];
     jj_receipt receipts[MANY];
+    char ids[MANY][JJ_NAME_SIZE];
 };
 
 static struct many *make_many(const char *name)
@@ -542,6 +543,61 @@ static void many_jobs_are_enqueued_in_batches_and_all_run(void **state)
     assert_true(crew_wait_backlog(crew, 0));
     assert_all_ran_once(crew, many->receipts, MANY);
     listener_close(acks);
+    free(many);
+}
+
+static void a_batch_with_a_job_that_is_there_stores_none_of_it(void **state)
+{
+    struct crew *crew = *state;
+    struct many *many = make_many("mail");
+    size_t stored = 0;
+    jj_error err;
+
+    crew_open(crew, NULL);
+    crew_enqueue_spec(crew, &(jj_spec){.name = "mail", .id = "before"});
+    many->specs[1700].id = "before";
+    many->specs[2200].id = "mine";
+    assert_int_equal(
+        jj_enqueue_many(crew->client, many->specs, MANY, many->receipts, &stored, &err),
+        JJ_ERR_EXISTS);
+    assert_int_equal(stored, 1000);
+    assert_int_equal(jobs_stored(crew), 1 + 1000);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(many->receipts[i].seq, i < 1000 ? i + 2 : 0);
+        if (i != 1700 && i != 2200)
+            assert_is_uuidv7(many->receipts[i].id);
+    }
+    assert_string_equal(many->receipts[1700].id, "before");
+    assert_string_equal(many->receipts[2200].id, "mine");
+    free(many);
+}
+
+static void a_call_with_many_can_be_repeated_with_the_ids_of_its_receipts(void **state)
+{
+    struct crew *crew = *state;
+    struct many *many = make_many("mail");
+    size_t stored = 0;
+    jj_error err;
+
+    crew_open(crew, NULL);
+    crew_enqueue_spec(crew, &(jj_spec){.name = "mail", .id = "before"});
+    many->specs[1700].id = "before";
+    assert_int_equal(
+        jj_enqueue_many(crew->client, many->specs, MANY, many->receipts, &stored, &err),
+        JJ_ERR_EXISTS);
+    for (size_t i = 0; i < MANY; i++) {
+        memcpy(many->ids[i], many->receipts[i].id, sizeof(many->ids[i]));
+        many->specs[i].id = many->receipts[i].id;
+    }
+    many->specs[1700].id = NULL;
+    assert_int_equal(jj_enqueue_many(crew->client, many->specs + stored, MANY - stored,
+                                     many->receipts + stored, &stored, &err),
+                     JJ_OK);
+    assert_int_equal(stored, MANY - 1000);
+    assert_int_equal(jobs_stored(crew), MANY + 1);
+    for (size_t i = 0; i < MANY; i++)
+        if (i != 1700)
+            assert_string_equal(many->receipts[i].id, many->ids[i]);
     free(many);
 }
 
@@ -669,6 +725,8 @@ int main(void)
         STORY(a_job_waits_for_a_worker_that_comes_later),
         STORY(enqueueing_without_a_stream_fails_in_time),
         STORY(many_jobs_are_enqueued_in_batches_and_all_run),
+        STORY(a_batch_with_a_job_that_is_there_stores_none_of_it),
+        STORY(a_call_with_many_can_be_repeated_with_the_ids_of_its_receipts),
         STORY(a_bad_spec_among_many_is_named_and_what_came_before_stays),
         STORY(jobs_that_are_the_same_in_one_call_are_named),
         STORY(many_can_be_none),
