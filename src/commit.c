@@ -137,8 +137,10 @@ static void decide(struct jj_attempt *attempt, jj_verdict verdict, int64_t delay
         attempt->outcome = EVENT_FAILED;
     else
         attempt->outcome = EVENT_RETRYING;
+    if (decision.delay_ms > JJ__RFC3339_MAX_MS)
+        decision.delay_ms = JJ__RFC3339_MAX_MS; /* so that the sum can't overflow */
     attempt->run_at_ms = decision.delay_ms > 0 ? jj__clock_wall_ms() + decision.delay_ms : 0;
-    if (attempt->run_at_ms > JJ__RFC3339_MAX_MS || decision.delay_ms > JJ__RFC3339_MAX_MS)
+    if (attempt->run_at_ms > JJ__RFC3339_MAX_MS)
         attempt->run_at_ms = JJ__RFC3339_MAX_MS;
     if (attempt->outcome != EVENT_COMPLETED && attempt->outcome_error == NULL && !attempt->snoozed)
         set_error(attempt, "the handler gave no reason");

@@ -271,6 +271,34 @@ static void a_handler_may_choose_the_delay(void **state)
     stop_listening(&ears);
 }
 
+static jj_verdict fail_for_very_long(struct crew *crew, jj_attempt *attempt)
+{
+    size_t len = 0;
+
+    (void)crew;
+    jj_attempt_data(attempt, &len);
+    if (len > 0)
+        return jj_snooze(attempt, INT64_MAX);
+    return jj_retry_in(attempt, INT64_MAX, "see you");
+}
+
+static void a_delay_beyond_all_time_ends_with_the_year_9999(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = listen(crew);
+
+    begin(crew, fail_for_very_long, NULL);
+    crew_enqueue(crew, "x", NULL);
+    crew_enqueue(crew, "x", "snooze");
+    assert_true(listener_wait(ears.retrying, 2));
+    for (size_t i = 0; i < 2; i++)
+        assert_string_equal(event_member(listener_get(ears.retrying, i), "runAt"),
+                            "9999-12-31T23:59:59.999Z");
+    assert_true(crew_wait_backlog(crew, 0));
+    assert_int_equal(nats_client_stream_messages(crew->stranger, "JOBS_SCHEDULE"), 2);
+    stop_listening(&ears);
+}
+
 static jj_verdict forget(struct crew *crew, jj_attempt *attempt)
 {
     (void)crew;
@@ -565,6 +593,7 @@ int main(void)
         STORY(a_result_that_is_too_large_for_the_live_event_only_is_stored),
         STORY(an_attempt_that_failed_is_repeated_and_the_reason_told),
         STORY(a_handler_may_choose_the_delay),
+        STORY(a_delay_beyond_all_time_ends_with_the_year_9999),
         STORY(a_forgotten_verdict_is_a_failed_attempt),
         STORY(the_last_verdict_counts),
         STORY(a_job_that_failed_for_good_is_not_repeated),
