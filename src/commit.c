@@ -45,7 +45,7 @@ static void outcome_event(const struct jj_attempt *attempt, struct event *event)
 {
     jj__commit_fill(attempt, attempt->outcome, event);
     event->time_ms = attempt->ended_at_ms;
-    event->duration_ms = attempt->duration_us / 1000;
+    event->duration_ms = attempt->ran_ms;
     event->error = attempt->outcome_error;
     if (attempt->outcome == EVENT_COMPLETED) {
         event->result = attempt->result;
@@ -168,9 +168,10 @@ void jj__commit_returned(struct jj_attempt *attempt)
             jj__attempt_free(attempt);
         return;
     }
-    if (attempt->started_us > 0)
+    if (attempt->started_us > 0) {
+        attempt->ran_ms = attempt->duration_us / 1000;
         note_duration(attempt);
-    else { /* it never began: the slot found it stopping */
+    } else { /* it never began: the slot found it stopping */
         jj__attempt_give_back(attempt);
         return;
     }
@@ -178,8 +179,7 @@ void jj__commit_returned(struct jj_attempt *attempt)
         jj__attempt_free(attempt);
         return;
     }
-    if (attempt->timed_out ||
-        (attempt->timeout_ms > 0 && attempt->duration_us > attempt->timeout_ms * 1000)) {
+    if (attempt->timed_out || (attempt->timeout_ms > 0 && attempt->ran_ms >= attempt->timeout_ms)) {
         snprintf(text, sizeof(text), "timeout after %lld ms", (long long)attempt->timeout_ms);
         set_error(attempt, text);
         decide(attempt, JJ_VERDICT_RETRY, -1);
@@ -205,6 +205,7 @@ void jj__commit_sealed(struct jj_attempt *attempt, const char *text)
         attempt->worker->settled++;
         return;
     }
+    attempt->ran_ms = (jj__clock_mono_us() - attempt->started_us) / 1000;
     set_error(attempt, text);
     decide(attempt, JJ_VERDICT_RETRY, -1);
 }

@@ -67,6 +67,7 @@ struct jj_attempt {
     int64_t started_at_ms; /* Unix time of the dispatch */
     int64_t started_us;    /* guarded by worker.lock: steady clock, when its handler began */
     int64_t duration_us;   /* guarded by worker.lock: of the handler, once it has returned */
+    int64_t ran_ms;        /* how long its handler had run when its end was decided */
     bool returned;         /* guarded by worker.lock: the handler has */
     atomic_bool stopping;  /* told to end soon */
     bool timed_out;

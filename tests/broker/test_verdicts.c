@@ -581,6 +581,73 @@ static void the_timeout_of_the_job_wins_over_that_of_the_handler(void **state)
     stop_listening(&ears);
 }
 
+static void a_timeout_beyond_all_time_never_comes(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = listen(crew);
+    static const jj_header header = {"Job-Timeout", "9223372036854775807"};
+
+    begin(crew, NULL, NULL);
+    nats_client_store(
+        crew->stranger,
+        &(struct note){.subject = "jobs.enqueue.x", .headers = &header, .header_count = 1});
+    assert_true(listener_wait(ears.completed, 1));
+    assert_true(crew_wait_over(crew));
+    assert_int_equal(listener_count(ears.retrying), 0);
+    stop_listening(&ears);
+}
+
+/* Ignores its timeout in the first attempt, until the gate opens. */
+static jj_verdict be_deaf_at_first(struct crew *crew, jj_attempt *attempt)
+{
+    for (bool closed = jj_attempt_number(attempt) == 1; closed;) {
+        wait_a_moment();
+        pthread_mutex_lock(&crew->lock);
+        closed = crew->gate_closed;
+        pthread_mutex_unlock(&crew->lock);
+    }
+    return jj_done(attempt, "\"late\"", 6);
+}
+
+static void a_handler_that_ignores_its_timeout_is_given_up(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = listen(crew);
+
+    crew_open(crew, &(jj_options){.concurrency = 2, .backoff_initial_ms = 50});
+    crew_register(crew, "x", be_deaf_at_first, &(jj_handler_options){.timeout_ms = 100});
+    crew_register(crew, "quick", NULL, NULL);
+    crew_start(crew);
+    crew_close_gate(crew);
+    char id[JJ_NAME_SIZE];
+    snprintf(id, sizeof(id), "%s", crew_enqueue(crew, "x", NULL));
+    assert_true(crew_wait_running(crew, 1));
+    for (size_t i = 1; i <= 20; i++) {
+        crew_enqueue(crew, "quick", NULL);
+        assert_true(crew_wait_runs(crew, "quick", i));
+    }
+    assert_true(listener_wait(ears.retrying, 1));
+    const struct heard *retrying = listener_get(ears.retrying, 0);
+    assert_string_equal(event_member(retrying, "error"), "timeout after 100 ms");
+    assert_in_range(retrying->at_ms - crew_run(crew, 0).started_ms, 5000, 10000);
+    assert_in_range(atoll(event_member(retrying, "durationMs")), 5000, 10000);
+    assert_true(crew_wait_runs(crew, "x", 2));
+    assert_true(listener_wait(ears.completed, 21));
+    assert_true(crew_wait_over(crew));
+    assert_int_equal(crew_running(crew), 1); /* the deaf one still runs */
+
+    crew_open_gate(crew);
+    assert_true(crew_wait_running(crew, 0));
+    crew_close(crew);
+    assert_int_equal(listener_count(ears.completed), 21);
+    struct history *history = crew_read_history(crew);
+    assert_int_equal(history_events(history, id, EVENT_COMPLETED), 1);
+    assert_int_equal(history_events(history, id, EVENT_RETRYING), 1);
+    assert_int_equal(history_event(history, id, EVENT_COMPLETED)->event->attempts, 2);
+    history_free(history);
+    stop_listening(&ears);
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, crew_begin, crew_end)
 
 int main(void)
@@ -604,6 +671,8 @@ int main(void)
         STORY(snoozes_and_failed_attempts_are_counted_apart),
         STORY(a_handler_that_notices_its_timeout_has_failed),
         STORY(the_timeout_of_the_job_wins_over_that_of_the_handler),
+        STORY(a_timeout_beyond_all_time_never_comes),
+        STORY(a_handler_that_ignores_its_timeout_is_given_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
