@@ -118,8 +118,7 @@ void jj__broker_publish_wait(struct broker *broker, struct publication *publicat
 /* Ask a service; a message without subject comes back as its own answer. answer is called once, on
  * the broker thread: with the answer (free it), or with NULL and UNAVAILABLE (nobody answers to
  * that subject), NOT_PERMITTED, STATE (the connection was lost) or TIMEOUT. Thread: broker. On
- * failure answer is not
- * called. */
+ * failure answer is not called. */
 struct question {
     struct outgoing message;
     int64_t deadline_ms; /* steady clock */

@@ -23,9 +23,12 @@
 #define CHECK_EVERY_MS 50
 #define FIRST_SLOTS    1024
 
-#define ERR_INGEST_QUEUE_FULL 10167
-#define ERR_MESSAGE_TOO_LARGE 10054
-#define ERR_HEADERS_TOO_LARGE 10097
+#define ERR_INGEST_QUEUE_FULL  10167
+#define ERR_MESSAGE_TOO_LARGE  10054
+#define ERR_HEADERS_TOO_LARGE  10097
+#define ERR_STREAM_FULL        10077 /* or could not store it for another reason */
+#define ERR_RESOURCES_EXCEEDED 10023
+#define ERR_ACCOUNT_FULL       10002
 
 struct sent {
     struct sent *next, *prev; /* in the outbox, then in the publisher's list */
@@ -33,8 +36,9 @@ struct sent {
     int64_t deadline_ms;
     int64_t again_ms; /* when to send it again */
     bool once;
-    bool unknown;        /* a sending got no answer: it may be stored */
-    const char *refusal; /* why the last sending was refused; NULL: no answer */
+    unsigned sendings;
+    unsigned refusals; /* of these; as many: it is not stored */
+    char refusal[160]; /* why the last one was refused */
     void (*done)(void *ctx, const struct publish_result *result);
     void *ctx;
     size_t count;
@@ -139,11 +143,10 @@ static void send_now(struct broker *broker, struct sent *sent, int64_t now_ms)
     }
     if (s != NATS_OK) {
         sent->again_ms = now_ms + SILENCE_MS;
-        sent->refusal = "not connected";
+        snprintf(sent->refusal, sizeof(sent->refusal), "not connected");
         return;
     }
-    sent->refusal = NULL;
-    sent->unknown = true;
+    sent->sendings++;
     sent->again_ms = now_ms + SILENCE_MS;
 }
 
@@ -187,7 +190,7 @@ void jj__publisher_reconnected(struct broker *broker)
 
     for (struct sent *sent = broker->publisher.first; sent != NULL; sent = following) {
         following = sent->next;
-        if (sent->once && sent->unknown)
+        if (sent->once && sent->sendings > 0)
             finish_failed(broker, sent, JJ_ERR_TIMEOUT, "connection lost before the answer");
         else
             send_now(broker, sent, now_ms);
@@ -196,12 +199,10 @@ void jj__publisher_reconnected(struct broker *broker)
 
 static void overdue(struct broker *broker, struct sent *sent)
 {
-    if (sent->refusal != NULL && !sent->unknown)
-        finish_failed(broker, sent, JJ_ERR_UNAVAILABLE, sent->refusal);
-    else if (sent->refusal != NULL)
-        finish_failed(broker, sent, JJ_ERR_TIMEOUT, sent->refusal);
-    else
-        finish_failed(broker, sent, JJ_ERR_TIMEOUT, "no acknowledgement in time");
+    bool not_stored = sent->refusals == sent->sendings;
+    const char *why = sent->refusal[0] == '\0' ? "no acknowledgement in time" : sent->refusal;
+
+    finish_failed(broker, sent, not_stored ? JJ_ERR_UNAVAILABLE : JJ_ERR_TIMEOUT, why);
 }
 
 int64_t jj__publisher_turn(struct broker *broker, int64_t now_ms)
@@ -226,34 +227,56 @@ int64_t jj__publisher_turn(struct broker *broker, int64_t now_ms)
 
 /* ---- answers ---- */
 
-static void read_error(json_t *error, struct publish_result *result, const char *subject)
-{
-    int code = (int)json_integer_value(json_object_get(error, "code"));
-    const char *text = json_string_value(json_object_get(error, "description"));
+/* An answer: what it says, and after which time the publication is to be sent again. */
+struct answer {
+    struct publish_result result;
+    int64_t again_ms; /* 0: never, the result stands */
+};
 
-    result->err_code = (int)json_integer_value(json_object_get(error, "err_code"));
-    if (result->err_code == ERR_MESSAGE_TOO_LARGE || result->err_code == ERR_HEADERS_TOO_LARGE)
-        result->status = JJ_ERR_TOO_LARGE;
-    else
-        result->status = code == 400 ? JJ_ERR_INVALID : JJ_ERR_UNAVAILABLE;
-    jj__ignore(jj__fail(&result->err, result->status, "publish to %s: %s (%d)", subject,
-                        text == NULL ? "refused" : text, result->err_code),
-               "in the result");
-    if (result->err_code == ERR_INGEST_QUEUE_FULL)
-        result->status = JJ_ERR_STATE; /* send again later */
-    else if (code == 503)
-        result->status = JJ_ERR_NOT_FOUND; /* no leader now: likewise */
+static bool is_busy(int err_code)
+{
+    return err_code == ERR_INGEST_QUEUE_FULL;
 }
 
-static void read_ack(struct broker_msg *msg, struct publish_result *result, const char *subject)
+/* No leader at the moment. A full stream answers 503, too, but that is not for us to wait out. */
+static bool is_away(int code, int err_code)
 {
-    json_error_t where;
-    json_t *ack = json_loadb(jj__msg_data(msg), jj__msg_len(msg), 0, &where);
+    return code == 503 && err_code != ERR_STREAM_FULL && err_code != ERR_RESOURCES_EXCEEDED;
+}
+
+static jj_status status_of(int code, int err_code)
+{
+    if (err_code == ERR_MESSAGE_TOO_LARGE || err_code == ERR_HEADERS_TOO_LARGE)
+        return JJ_ERR_TOO_LARGE;
+    return code == 400 && err_code != ERR_ACCOUNT_FULL ? JJ_ERR_INVALID : JJ_ERR_UNAVAILABLE;
+}
+
+static void read_error(json_t *error, struct answer *answer, const char *subject)
+{
+    struct publish_result *result = &answer->result;
+    int code = (int)json_integer_value(json_object_get(error, "code"));
+    int err_code = (int)json_integer_value(json_object_get(error, "err_code"));
+    const char *text = json_string_value(json_object_get(error, "description"));
+
+    result->err_code = err_code;
+    result->status = jj__fail(&result->err, status_of(code, err_code), "publish to %s: %s (%d)",
+                              subject, text == NULL ? "refused" : text, err_code);
+    if (is_busy(err_code))
+        answer->again_ms = BUSY_WAIT_MS;
+    else if (is_away(code, err_code))
+        answer->again_ms = NOBODY_WAIT_MS;
+}
+
+static struct answer read_answer(struct broker_msg *msg, const char *subject)
+{
+    struct answer answer = {.result = {.status = JJ_OK}};
+    struct publish_result *result = &answer.result;
+    json_t *ack = json_loadb(jj__msg_data(msg), jj__msg_len(msg), 0, NULL);
     json_t *error = json_object_get(ack, "error");
     json_t *seq = json_object_get(ack, "seq");
 
     if (error != NULL) {
-        read_error(error, result, subject);
+        read_error(error, &answer, subject);
     } else if (!json_is_integer(seq)) {
         result->status = jj__fail(&result->err, JJ_ERR_PROTOCOL,
                                   "publish to %s: the answer is no acknowledgement", subject);
@@ -262,13 +285,15 @@ static void read_ack(struct broker_msg *msg, struct publish_result *result, cons
         result->duplicate = json_is_true(json_object_get(ack, "duplicate"));
     }
     json_decref(ack);
+    return answer;
 }
 
+/* Its last sending was refused: send it again later. */
 static void again_after(struct sent *sent, int64_t wait_ms, const char *why)
 {
     sent->again_ms = jj__clock_mono_ms() + wait_ms;
-    sent->refusal = why;
-    sent->unknown = false;
+    snprintf(sent->refusal, sizeof(sent->refusal), "%s", why);
+    sent->refusals++;
 }
 
 /* Nobody listens to a publication's subject; which one's, the library has thrown away. With only
@@ -302,17 +327,11 @@ static void take_answer(void *ctx, struct broker_msg *msg)
     struct sent *sent = *slot_of(&broker->publisher, wanted);
 
     if (sent != NULL && sent->number == wanted) {
-        struct publish_result result = {.status = JJ_OK};
-        read_ack(msg, &result, subject_of(sent));
-        if (result.status == JJ_ERR_STATE && !sent->once)
-            again_after(sent, BUSY_WAIT_MS, "the stream's queue is full");
-        else if (result.status == JJ_ERR_NOT_FOUND && !sent->once)
-            again_after(sent, NOBODY_WAIT_MS, "the stream has no leader");
-        else {
-            if (result.status == JJ_ERR_STATE || result.status == JJ_ERR_NOT_FOUND)
-                result.status = JJ_ERR_UNAVAILABLE;
-            finish(broker, sent, &result);
-        }
+        struct answer answer = read_answer(msg, subject_of(sent));
+        if (answer.again_ms > 0 && !sent->once)
+            again_after(sent, answer.again_ms, answer.result.err.text);
+        else
+            finish(broker, sent, &answer.result);
     }
     jj__msg_free(msg);
 }
@@ -442,19 +461,19 @@ void jj__broker_publish_wait(struct broker *broker, struct publication *publicat
                              struct publish_result *result_out)
 {
     struct waiter waiter = {.result = result_out};
+    jj_error err;
 
     pthread_mutex_init(&waiter.lock, NULL);
     pthread_cond_init(&waiter.changed, NULL);
     publication->done = wake_waiter;
     publication->ctx = &waiter;
-    *result_out = (struct publish_result){.status = JJ_OK};
-    result_out->status = jj__broker_publish(broker, publication, &result_out->err);
-    if (result_out->status == JJ_OK) {
-        pthread_mutex_lock(&waiter.lock);
-        while (!waiter.finished)
-            pthread_cond_wait(&waiter.changed, &waiter.lock);
-        pthread_mutex_unlock(&waiter.lock);
-    }
+    jj_status s = jj__broker_publish(broker, publication, &err);
+    pthread_mutex_lock(&waiter.lock);
+    while (s == JJ_OK && !waiter.finished)
+        pthread_cond_wait(&waiter.changed, &waiter.lock);
+    if (s != JJ_OK) /* else it was set on the broker thread, perhaps before we got here */
+        *result_out = (struct publish_result){.status = s, .err = err};
+    pthread_mutex_unlock(&waiter.lock);
     pthread_cond_destroy(&waiter.changed);
     pthread_mutex_destroy(&waiter.lock);
 }
