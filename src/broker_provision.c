@@ -28,8 +28,12 @@
 static const char *const fixed_keys[] = {"retention", "storage"};
 
 /* Settings that jetjobs needs: updated when they differ. */
-static const char *const needed_keys[] = {"discard",      "deny_purge",   "deny_delete",
-                                          "allow_direct", "allow_atomic", "allow_msg_schedules"};
+static const char *const needed_keys[] = {
+    "discard",      "deny_purge",          "deny_delete",       "allow_direct",
+    "allow_atomic", "allow_msg_schedules", "allow_rollup_hdrs", "allow_msg_ttl"};
+
+/* Limits that would drop jobs in silence: taken away where we have none. */
+static const char *const limit_keys[] = {"max_age", "max_msgs", "max_bytes"};
 
 /* Settings that are the operator's: updated only when the options name them. */
 static const char *const chosen_keys[] = {"num_replicas", "max_age", "max_bytes"};
@@ -171,6 +175,22 @@ static bool take_over(const json_t *wanted, json_t *updated, const char *key)
     return true;
 }
 
+/* A full stream that refuses is the operator's choice, one that forgets is not. */
+static bool remove_limits(const json_t *wanted, json_t *updated)
+{
+    const char *discard = json_string_value(json_object_get(wanted, "discard"));
+    bool refuses = discard != NULL && strcmp(discard, "new") == 0;
+    bool changed = false;
+
+    for (size_t i = 0; i < COUNT(limit_keys); i++) {
+        const json_t *value = json_object_get(wanted, limit_keys[i]);
+        bool unlimited = value != NULL && json_integer_value(value) <= 0;
+        if (unlimited && (i == 0 || !refuses))
+            changed |= take_over(wanted, updated, limit_keys[i]);
+    }
+    return changed;
+}
+
 /* Change updated, the configuration that the server has, into what we need. */
 static jj_status reconcile(const json_t *wanted, const json_t *asked_for, json_t *updated,
                            bool *changed_out, jj_error *err)
@@ -188,6 +208,7 @@ static jj_status reconcile(const json_t *wanted, const json_t *asked_for, json_t
         changed |= take_over(wanted, updated, needed_keys[i]);
     for (size_t i = 0; i < COUNT(chosen_keys); i++)
         changed |= take_over(asked_for, updated, chosen_keys[i]);
+    changed |= remove_limits(wanted, updated);
     json_int_t window = json_integer_value(json_object_get(wanted, "duplicate_window"));
     if (json_integer_value(json_object_get(updated, "duplicate_window")) < window)
         changed |= take_over(wanted, updated, "duplicate_window");
@@ -333,7 +354,7 @@ static jj_status reconcile_consumer(const json_t *wanted, const json_t *asked_fo
                                     bool *changed_out, jj_error *err)
 {
     static const char *const fixed[] = {"filter_subject", "ack_policy", "deliver_policy"};
-    static const char *const needed[] = {"max_deliver"};
+    static const char *const needed[] = {"max_deliver", "max_waiting"};
     static const char *const chosen[] = {"ack_wait", "max_ack_pending"};
     const char *name = json_string_value(json_object_get(wanted, "durable_name"));
     bool changed = false;
@@ -345,6 +366,7 @@ static jj_status reconcile_consumer(const json_t *wanted, const json_t *asked_fo
                             fixed[i], json_string_value(json_object_get(wanted, fixed[i])));
     for (size_t i = 0; i < COUNT(needed); i++)
         changed |= take_over(wanted, updated, needed[i]);
+    changed |= json_object_del(updated, "backoff") == 0; /* it would overrule ack_wait */
     for (size_t i = 0; i < COUNT(chosen); i++)
         changed |= take_over(asked_for, updated, chosen[i]);
     *changed_out = changed;
