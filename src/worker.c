@@ -76,20 +76,40 @@ static void close_ports(struct worker *worker)
 }
 
 /* The grace is over: others may run what is left, whatever our handlers still do. */
+static void hand_back(struct jj_attempt *attempt)
+{
+    atomic_store(&attempt->stopping, true);
+    jj__attempt_answer(attempt, "-NAK");
+    attempt->sealed = true;
+    attempt->settled = true;
+    attempt->worker->settled++;
+}
+
+static bool is_with_slots(struct jj_attempt *attempt)
+{
+    struct worker *worker = attempt->worker;
+
+    pthread_mutex_lock(&worker->lock);
+    bool is = attempt->stage == STAGE_QUEUED || attempt->stage == STAGE_RUNNING;
+    pthread_mutex_unlock(&worker->lock);
+    return is && !attempt->sealed;
+}
+
 static void hand_back_the_rest(struct worker *worker)
 {
     for (struct jj_attempt *attempt = worker->lease_first; attempt != NULL;
-         attempt = attempt->lease_next) {
-        if (attempt->stage != STAGE_QUEUED && attempt->stage != STAGE_RUNNING)
-            continue;
-        if (attempt->sealed)
-            continue;
-        jj__attempt_answer(attempt, "-NAK");
-        atomic_store(&attempt->stopping, true);
-        attempt->sealed = true;
-        attempt->settled = true;
-        worker->settled++;
-    }
+         attempt = attempt->lease_next)
+        if (is_with_slots(attempt))
+            hand_back(attempt);
+}
+
+/* Handlers have returned since this turn began. */
+static bool some_ended(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    bool some = worker->ended.first != NULL;
+    pthread_mutex_unlock(&worker->lock);
+    return some;
 }
 
 static void finish_stop(struct worker *worker, bool overran)
@@ -112,7 +132,7 @@ static int64_t stop_turn(struct worker *worker, int64_t now_ms)
         finish_stop(worker, worker->settled > 0);
         return INT64_MAX;
     }
-    if (now_ms >= worker->stop_by_ms) {
+    if (now_ms >= worker->stop_by_ms && !some_ended(worker)) {
         hand_back_the_rest(worker);
         finish_stop(worker, true);
         return INT64_MAX;
