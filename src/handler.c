@@ -187,12 +187,13 @@ static size_t size_of(const char *text)
 static jj_status tell(jj_attempt *attempt, const struct event *event)
 {
     struct worker *worker = attempt->worker;
-    size_t size = size_of(event->event) + size_of(event->message) + size_of(event->data);
     const char *trace = attempt->job.traceparent;
+    size_t size =
+        size_of(event->event) + size_of(event->message) + size_of(event->data) + size_of(trace);
 
     if (size > jj__broker_max_payload(worker->broker) - JJ__EVENT_OVERHEAD)
         return JJ_ERR_TOO_LARGE;
-    struct note *note = malloc(sizeof(*note) + size + size_of(trace));
+    struct note *note = malloc(sizeof(*note) + size);
     if (note == NULL)
         return JJ_ERR_NO_MEMORY;
     char *at = note->text;

@@ -349,6 +349,46 @@ static void what_can_not_be_told_is_refused(void **state)
     listener_close(told);
 }
 
+/* Log as much as is taken, whatever that is. */
+static jj_verdict log_the_most(struct crew *crew, jj_attempt *attempt)
+{
+    char *data = calloc(1, MIB + 1);
+    size_t len = MIB;
+
+    (void)crew;
+    if (data == NULL)
+        abort();
+    memset(data, ' ', MIB);
+    data[0] = '1';
+    while (len > 100 && jj_log(attempt, JJ_LOG_INFO, data, "m") == JJ_ERR_TOO_LARGE)
+        data[len -= 100] = '\0';
+    free(data);
+    char text[24];
+    snprintf(text, sizeof(text), "%zu", len);
+    return jj_done(attempt, text, strlen(text));
+}
+
+static void the_largest_log_line_is_stored_beside_the_longest_trace(void **state)
+{
+    struct crew *crew = *state;
+    struct listener *completed = listen(crew, "job.completed");
+    char trace[60001] = {0};
+    const jj_header headers[] = {{"traceparent", memset(trace, 't', 60000)}, {"Job-Id", "job-1"}};
+
+    begin(crew, log_the_most, NULL);
+    nats_client_store(
+        crew->stranger,
+        &(struct note){.subject = "jobs.enqueue.x", .headers = headers, .header_count = 2});
+    assert_true(listener_wait(completed, 1));
+    size_t len = strtoul(event_member(listener_get(completed, 0), "result"), NULL, 10);
+    assert_true(len > MIB - 70000);
+    struct history *history = crew_read_history(crew);
+    assert_int_equal(history_events(history, "job-1", EVENT_LOG), 1);
+    assert_int_equal(strlen(history_event(history, "job-1", EVENT_LOG)->event->data), len);
+    history_free(history);
+    listener_close(completed);
+}
+
 /* ---- the durable stream ---- */
 
 static jj_verdict fail_at_first(struct crew *crew, jj_attempt *attempt)
@@ -458,6 +498,7 @@ int main(void)
         STORY(ten_thousand_log_lines_of_a_job_arrive_in_order),
         STORY(several_handlers_may_tell_at_once),
         STORY(what_can_not_be_told_is_refused),
+        STORY(the_largest_log_line_is_stored_beside_the_longest_trace),
         STORY(a_claim_carries_the_job_at_its_first_attempt_only),
         STORY(many_quick_jobs_share_the_messages_that_are_stored),
     };
