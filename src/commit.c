@@ -410,7 +410,8 @@ static bool something_waits(const struct handler *handler, enum event_type type)
 static bool commit_type(struct worker *worker, struct handler *handler, enum event_type type)
 {
     while (something_waits(handler, type)) {
-        if (handler->commits[type] >= IN_FLIGHT_MAX)
+        if (handler->commits[type] >= IN_FLIGHT_MAX ||
+            jj__clock_mono_ms() < worker->commit_again_ms)
             return false;
         struct commit *commit = calloc(1, sizeof(*commit));
         if (commit == NULL)
