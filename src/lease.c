@@ -8,6 +8,8 @@
  * delivery, but the acknowledgement of one that really completed. */
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
 #include "worker.h"
@@ -60,17 +62,76 @@ bool jj__lease_is_lost(struct jj_attempt *attempt)
     return true;
 }
 
-static void renew(struct jj_attempt *attempt, int64_t now_ms)
+static bool is_due(struct jj_attempt *attempt, int64_t now_ms)
+{
+    return !attempt->settled && !jj__lease_is_lost(attempt) && now_ms >= attempt->renew_ms;
+}
+
+static void renew(struct jj_attempt *attempt, int64_t now_ms, const char *reply)
 {
     const struct outgoing in_progress = {
-        .subject = jj__msg_reply(attempt->msg), .data = "+WPI", .len = 4};
+        .subject = jj__msg_reply(attempt->msg), .reply = reply, .data = "+WPI", .len = 4};
 
-    if (jj__lease_is_lost(attempt) || now_ms < attempt->renew_ms)
-        return;
     if (!jj__broker_send(attempt->worker->broker, &in_progress))
         return;
-    attempt->lease_until_ms = now_ms + attempt->handler->facts.ack_wait_ms;
+    attempt->renewal = attempt->worker->renewals;
+    attempt->renewed_ms = now_ms;
     attempt->renew_ms = now_ms + attempt->handler->facts.ack_wait_ms / 3;
+}
+
+static void renew_all(struct worker *worker, int64_t now_ms)
+{
+    char reply[JJ__INBOX_SIZE + 24];
+    struct jj_attempt *last = NULL;
+
+    worker->renewals++;
+    for (struct jj_attempt *attempt = worker->lease_first; attempt != NULL;
+         attempt = attempt->lease_next) {
+        if (!is_due(attempt, now_ms))
+            continue;
+        if (last != NULL)
+            renew(last, now_ms, NULL);
+        last = attempt;
+    }
+    if (last == NULL)
+        return;
+    snprintf(reply, sizeof(reply), "%s.%llu", worker->lease_inbox,
+             (unsigned long long)worker->renewals);
+    renew(last, now_ms, reply);
+}
+
+/* The server has read that round of renewals, and those before it. */
+static void take_answer(void *ctx, struct broker_msg *msg)
+{
+    struct worker *worker = ctx;
+
+    if (msg == NULL)
+        return; /* the consumer is gone, and so are its leases */
+    uint64_t round = strtoull(strrchr(jj__msg_subject(msg), '.') + 1, NULL, 10);
+    for (struct jj_attempt *attempt = worker->lease_first; attempt != NULL;
+         attempt = attempt->lease_next) {
+        if (attempt->renewal == 0 || attempt->renewal > round)
+            continue;
+        attempt->renewal = 0;
+        attempt->lease_until_ms = attempt->renewed_ms + attempt->handler->facts.ack_wait_ms;
+    }
+    jj__msg_free(msg);
+}
+
+jj_status jj__lease_open(struct worker *worker, jj_error *err)
+{
+    char subject[JJ__INBOX_SIZE + 2];
+    const struct port_options options = {.subject = subject, .take = take_answer, .ctx = worker};
+
+    jj__broker_inbox(worker->broker, "l", worker->lease_inbox);
+    snprintf(subject, sizeof(subject), "%s.*", worker->lease_inbox);
+    return jj__broker_port_open(worker->broker, &options, &worker->lease_port, err);
+}
+
+void jj__lease_close(struct worker *worker)
+{
+    jj__broker_port_close(worker->lease_port);
+    worker->lease_port = NULL;
 }
 
 /* How long its handler has run; -1: it has not begun, or has returned. */
@@ -101,20 +162,32 @@ static void watch_timeout(struct jj_attempt *attempt)
     jj__commit_sealed(attempt, text);
 }
 
-int64_t jj__lease_turn(struct worker *worker, int64_t now_ms)
+static void watch_timeouts(struct worker *worker)
 {
     struct jj_attempt *following;
-    bool timed = false;
 
-    if (worker->attempts == 0)
-        return INT64_MAX;
     for (struct jj_attempt *attempt = worker->lease_first; attempt != NULL; attempt = following) {
         following = attempt->lease_next;
-        renew(attempt, now_ms);
-        timed |= attempt->timeout_ms > 0;
         if (attempt->timeout_ms > 0)
             watch_timeout(attempt);
     }
+}
+
+int64_t jj__lease_turn(struct worker *worker, int64_t now_ms)
+{
+    if (worker->attempts == 0)
+        return INT64_MAX;
     int64_t tick_ms = worker->ack_wait_ms / 6 < TICK_MS ? worker->ack_wait_ms / 6 : TICK_MS;
-    return now_ms + (timed ? TIMED_TICK_MS : tick_ms);
+    if (now_ms >= worker->renew_tick_ms) {
+        renew_all(worker, now_ms);
+        worker->renew_tick_ms = now_ms + tick_ms;
+    }
+    if (worker->timed == 0)
+        return worker->renew_tick_ms;
+    if (now_ms >= worker->timed_tick_ms) {
+        watch_timeouts(worker);
+        worker->timed_tick_ms = now_ms + TIMED_TICK_MS;
+    }
+    return worker->timed_tick_ms < worker->renew_tick_ms ? worker->timed_tick_ms
+                                                         : worker->renew_tick_ms;
 }

@@ -208,6 +208,8 @@ static void set_limits(struct jj_attempt *attempt)
     attempt->max_attempts =
         job->max_attempts > 0 ? job->max_attempts : handler->options.max_attempts;
     attempt->timeout_ms = job->timeout_ms > 0 ? job->timeout_ms : handler->options.timeout_ms;
+    if (attempt->timeout_ms > 0)
+        attempt->worker->timed++;
 }
 
 static void take_job(void *ctx, struct broker_msg *msg)

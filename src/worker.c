@@ -40,6 +40,8 @@ void jj__attempt_free(struct jj_attempt *attempt)
     jj__lease_drop(attempt);
     if (attempt->settled)
         attempt->worker->settled--;
+    if (attempt->timeout_ms > 0)
+        attempt->worker->timed--;
     jj__msg_free(attempt->msg);
     free(attempt->headers);
     free(attempt->result);
@@ -68,6 +70,7 @@ static void close_ports(struct worker *worker)
         handler->puller = NULL;
     }
     jj__claim_close(worker);
+    jj__lease_close(worker);
     if (worker->mover != NULL) {
         jj__mover_stop(worker->mover);
         jj__mover_close(worker->mover);
@@ -282,7 +285,9 @@ static void open_ports(void *ctx)
 {
     struct opening *opening = ctx;
     struct worker *worker = opening->worker;
-    jj_status s = jj__claim_open(worker, opening->err);
+    jj_status s = jj__lease_open(worker, opening->err);
+    if (s == JJ_OK)
+        s = jj__claim_open(worker, opening->err);
 
     for (struct handler *handler = worker->handlers; s == JJ_OK && handler != NULL;
          handler = handler->next)

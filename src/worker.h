@@ -61,7 +61,9 @@ struct jj_attempt {
     int64_t timeout_ms; /* 0: none */
 
     int64_t lease_until_ms; /* steady clock */
-    int64_t renew_ms;
+    int64_t renew_ms;       /* when to say "in progress" next */
+    int64_t renewed_ms;     /* when that was last said */
+    uint64_t renewal;       /* in which round; the server has not answered yet. 0: it has */
     bool lease_lost;
 
     int64_t started_at_ms; /* Unix time of the dispatch */
@@ -157,8 +159,14 @@ struct worker {
     struct claim *claim_array; /* room for one batch */
     double round_trip_us;      /* of a claim */
     struct jj_attempt *lease_first, *lease_last;
+    struct port *lease_port; /* where renewals are answered */
+    char lease_inbox[JJ__INBOX_SIZE];
+    uint64_t renewals;            /* rounds of them */
+    int64_t renew_tick_ms;        /* when the next round is */
     size_t attempts;              /* held in all */
-    size_t settled;               /* of these, only waiting for their handlers */
+    size_t timed;                 /* of these, with a timeout */
+    int64_t timed_tick_ms;        /* when to look at them next */
+    size_t settled;               /* of all, only waiting for their handlers */
     struct attempt_queue retries; /* whose schedule is to be published (again) */
     size_t publishing;            /* publications under way */
     uint64_t next_batch;
@@ -265,6 +273,8 @@ void jj__commit_fill(const struct jj_attempt *attempt, enum event_type type, str
 
 /* ---- lease.c ---- */
 
+jj_status jj__lease_open(struct worker *worker, jj_error *err);
+void jj__lease_close(struct worker *worker);
 void jj__lease_take(struct jj_attempt *attempt, int64_t now_ms);
 void jj__lease_drop(struct jj_attempt *attempt);
 /* True once it is lost; says so the first time. */
