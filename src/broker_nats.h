@@ -61,7 +61,6 @@ struct broker {
     struct port *ports;
     bool draining, ports_closed;
     struct broker_member *members;
-    struct broker_member *following;   /* the next one to be called in this round */
     struct broker_member *next_member; /* of the walk that is under way */
     struct asked *asked;               /* questions without answer */
     struct publisher publisher;
@@ -83,8 +82,6 @@ struct broker {
     struct call **calls_end;      /* guarded by lock */
     struct sent *outbox;          /* guarded by lock: publish these */
     struct sent **outbox_end;     /* guarded by lock */
-    bool open;                    /* guarded by lock: calls are still taken */
-    jj_status connect_status;     /* guarded by lock: why the last connect failed */
     bool refused;                 /* guarded by lock: it was the credentials */
     char connect_text[200];       /* guarded by lock */
     struct complaint *complaints; /* guarded by lock: what the server says of its own */
@@ -92,11 +89,42 @@ struct broker {
     struct news *news;                 /* what the client library's threads know of us */
 };
 
+#define JJ__RECONNECT_FIRST_MS 50
+
+/* broker.c */
 bool jj__broker_on_thread(const struct broker *broker);
 
 /* Map a status of the client library; what names the thing that failed. */
 jj_status jj__fail_nats(jj_error *err, natsStatus status, const char *what);
 
+void jj__broker_tell_members(struct broker *broker, bool connected);
+
+/* broker_connect.c */
+jj_status jj__connect_options(struct broker *broker, jj_error *err);
+void jj__connect_try(struct broker *broker);
+/* Close what is left of a connection. */
+void jj__connect_end(struct broker *broker);
+void jj__connect_forget_servers(struct broker *broker);
+/* The url as it may be shown: all between "://" and "@" is hidden. NULL: no memory. */
+char *jj__broker_without_secrets(const char *url);
+const char *jj__broker_last_error(natsStatus status);
+
+/* broker_port.c */
+natsStatus jj__port_subscribe(struct port *port);
+void jj__ports_drain(struct broker *broker);
+
+/* broker_news.c */
+jj_status jj__news_open(struct broker *broker, jj_error *err);
+void jj__news_hold(struct news *news);
+void jj__news_release(struct news *news);
+void jj__news_take(struct broker *broker);
+/* NULL inside is fine. */
+void jj__news_close(struct broker *broker);
+/* Callbacks of the client library; closure: the news. */
+void jj__news_on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *closure);
+void jj__news_on_closed(natsConnection *nc, void *closure);
+
+/* broker_msg.c */
 /* Make a message to send; headers are checked again for what would break the protocol. */
 jj_status jj__broker_make(const struct outgoing *message, const char *reply, natsMsg **msg_out,
                           jj_error *err);

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Connecting, and what is left to do when a connection breaks.
+ *
+ * The client library runs in its external event loop mode: it has no threads of its own for
+ * reading, writing or delivering. The hard idea is reconnecting. The library could do it, but in
+ * this mode it keeps a half-read message across connections (3.4.1, conn.c: the parser lives as
+ * long as the connection), so the bytes of two connections could be read as one message. Hence each
+ * connection is a new natsConnection: a broken one is closed, and the broker thread, which has
+ * nothing else to do then, connects again. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "broker.h"
+#include "broker_nats.h"
+#include "buf.h"
+#include "clock.h"
+
+#define PING_INTERVAL_MS 10000
+#define PINGS_OUT_MAX    2
+#define CONNECT_ONCE_MS  2000 /* one attempt to connect */
+#define RECONNECT_MAX_MS 2000
+#define IO_BUFFER_SIZE   (128 * 1024) /* bytes read at once */
+
+/* The text of the last error on this thread, without the place in the library's source that it
+ * begins with: "(conn.c:2088): ...". */
+const char *jj__broker_last_error(natsStatus status)
+{
+    const char *text = nats_GetLastError(NULL);
+
+    if (text == NULL || text[0] == '\0')
+        return natsStatus_GetText(status);
+    const char *place_end = text[0] == '(' ? strstr(text, "): ") : NULL;
+    return place_end == NULL ? text : place_end + 3;
+}
+
+/* ---- what the client library calls in its event loop mode, with its lock held ---- */
+
+static natsStatus on_attach(void **user_data, void *loop, natsConnection *nc, natsSock fd)
+{
+    struct broker *broker = loop;
+
+    (void)nc;
+    *user_data = broker;
+    atomic_store(&broker->fd, (int)fd);
+    return NATS_OK;
+}
+
+static natsStatus on_read(void *user_data, bool add)
+{
+    struct broker *broker = user_data;
+
+    if (!add) {
+        atomic_store(&broker->fd, -1);
+        jj__broker_wake(broker);
+    }
+    return NATS_OK;
+}
+
+static natsStatus on_write(void *user_data, bool add)
+{
+    struct broker *broker = user_data;
+
+    atomic_store(&broker->want_write, add);
+    if (add && !jj__broker_on_thread(broker))
+        jj__broker_wake(broker);
+    return NATS_OK;
+}
+
+static natsStatus on_detach(void *user_data)
+{
+    struct broker *broker = user_data;
+
+    atomic_store(&broker->fd, -1);
+    return NATS_OK;
+}
+
+/* ---- options ---- */
+
+/* The url as it may be shown: all between "://" and "@" is hidden. */
+char *jj__broker_without_secrets(const char *url)
+{
+    struct buf shown = {0};
+
+    while (*url != '\0') {
+        const char *scheme = strstr(url, "://");
+        size_t len = scheme == NULL ? strlen(url) : (size_t)(scheme - url) + 3;
+        const char *host = url + len;
+        while (host > url && *host != '@')
+            host--;
+        if (*host == '@')
+            jj__buf_str(&shown, "***");
+        jj__buf_add(&shown, host, len - (size_t)(host - url));
+        url += len;
+    }
+    jj__buf_char(&shown, '\0');
+    if (shown.failed)
+        jj__buf_done(&shown);
+    return shown.data;
+}
+
+static natsStatus set_servers(struct broker *broker)
+{
+    char *list = strdup(broker->options.url);
+    const char *servers[64];
+    int count = 0;
+    char *save = NULL;
+    natsStatus s = NATS_NO_MEMORY;
+
+    if (list == NULL)
+        return s;
+    for (char *url = strtok_r(list, ", ", &save); url != NULL && count < 32;
+         url = strtok_r(NULL, ", ", &save))
+        servers[count++] = url;
+    for (int i = 0; i < broker->server_count && count < 64; i++)
+        servers[count++] = broker->servers[i];
+    s = count == 0 ? NATS_INVALID_ARG
+                   : natsOptions_SetServers(broker->nats_options, servers, count);
+    free(list);
+    return s;
+}
+
+/* Servers of a cluster that we learned of carry no user, so the first url's is used for all. */
+static natsStatus set_user(struct broker *broker)
+{
+    const char *url = broker->options.url;
+    const char *start = strstr(url, "://");
+    start = start == NULL ? url : start + 3;
+    size_t host = strcspn(start, "@,");
+    char user[256];
+
+    if (start[host] != '@' || host >= sizeof(user))
+        return NATS_OK;
+    memcpy(user, start, host);
+    user[host] = '\0';
+    char *password = strchr(user, ':');
+    if (password == NULL)
+        return natsOptions_SetToken(broker->nats_options, user);
+    *password++ = '\0';
+    return natsOptions_SetUserInfo(broker->nats_options, user, password);
+}
+
+static natsStatus set_security(struct broker *broker)
+{
+    const jj_options *options = &broker->options;
+    natsOptions *nats = broker->nats_options;
+    natsStatus s = set_user(broker);
+
+    if (s == NATS_OK && options->credentials != NULL)
+        s = natsOptions_SetUserCredentialsFromFiles(nats, options->credentials, NULL);
+    if (s == NATS_OK && options->tls_ca != NULL)
+        s = natsOptions_LoadCATrustedCertificates(nats, options->tls_ca);
+    if (s == NATS_OK && options->tls_cert != NULL)
+        s = natsOptions_LoadCertificatesChain(nats, options->tls_cert, options->tls_key);
+    if (s == NATS_OK && (options->tls_ca != NULL || options->tls_cert != NULL))
+        s = natsOptions_SetSecure(nats, true);
+    return s;
+}
+
+jj_status jj__connect_options(struct broker *broker, jj_error *err)
+{
+    natsStatus s = natsOptions_Create(&broker->nats_options);
+    natsOptions *nats = broker->nats_options;
+
+    if (s == NATS_OK)
+        s = natsOptions_SetEventLoop(nats, broker, on_attach, on_read, on_write, on_detach);
+    if (s == NATS_OK)
+        s = natsOptions_SetAllowReconnect(nats, false);
+    if (s == NATS_OK)
+        s = natsOptions_SetName(nats, "jetjobs");
+    if (s == NATS_OK)
+        s = natsOptions_SetPingInterval(nats, PING_INTERVAL_MS);
+    if (s == NATS_OK)
+        s = natsOptions_SetMaxPingsOut(nats, PINGS_OUT_MAX);
+    if (s == NATS_OK)
+        s = natsOptions_SetIOBufSize(nats, IO_BUFFER_SIZE);
+    if (s == NATS_OK)
+        s = natsOptions_SetErrorHandler(nats, jj__news_on_error, broker->news);
+    if (s == NATS_OK)
+        s = natsOptions_SetClosedCB(nats, jj__news_on_closed, broker->news);
+    if (s == NATS_OK)
+        s = natsOptions_SetSendAsap(nats, true); /* else a thread flushes, a millisecond later */
+    if (s == NATS_OK)
+        s = set_security(broker);
+    return s == NATS_OK ? JJ_OK : jj__fail_nats(err, s, "connection options");
+}
+
+void jj__connect_forget_servers(struct broker *broker)
+{
+    for (int i = 0; i < broker->server_count; i++)
+        free(broker->servers[i]);
+    free(broker->servers);
+    broker->servers = NULL;
+    broker->server_count = 0;
+}
+
+/* Close what is left of the connection. What could not be written by now holds the library up for
+ * half a second, in which nobody writes it, so that is done before; and unsubscribing would be more
+ * to write, so that is done behind. */
+static void drop_connection(struct broker *broker)
+{
+    if (broker->nc == NULL)
+        return;
+    jj__connect_forget_servers(broker);
+    if (natsConnection_GetDiscoveredServers(broker->nc, &broker->servers, &broker->server_count) !=
+        NATS_OK)
+        broker->server_count = 0;
+    if (atomic_load(&broker->want_write))
+        natsConnection_ProcessWriteEvent(broker->nc);
+    natsConnection_Destroy(broker->nc);
+    broker->nc = NULL;
+    for (struct port *port = broker->ports; port != NULL; port = port->next) {
+        natsSubscription_Destroy(port->sub);
+        port->sub = NULL;
+    }
+}
+
+void jj__connect_end(struct broker *broker)
+{
+    bool was_connected = atomic_exchange(&broker->connected, false);
+
+    drop_connection(broker);
+    atomic_store(&broker->fd, -1);
+    atomic_store(&broker->want_write, false);
+    if (was_connected) {
+        if (!atomic_load(&broker->stopping))
+            jj__log(&broker->log, JJ_LOG_WARN, "connection to the broker lost, connecting again");
+        broker->connect_delay_ms = JJ__RECONNECT_FIRST_MS;
+        broker->connect_at_ms = jj__clock_mono_ms();
+        jj__broker_tell_members(broker, false);
+    }
+}
+
+static void note_connect(struct broker *broker, bool refused, const char *text)
+{
+    pthread_mutex_lock(&broker->lock);
+    broker->refused = refused;
+    snprintf(broker->connect_text, sizeof(broker->connect_text), "%s", text);
+    pthread_cond_broadcast(&broker->changed);
+    pthread_mutex_unlock(&broker->lock);
+}
+
+static bool connected_before(const struct broker *broker)
+{
+    return atomic_load(&broker->max_payload) != 0;
+}
+
+/* How long one attempt may take: the first ones no longer than the caller waits. */
+static natsStatus set_limit(struct broker *broker)
+{
+    int64_t limit_ms = broker->options.connect_timeout_ms;
+
+    if (connected_before(broker) || limit_ms <= 0 || limit_ms > CONNECT_ONCE_MS)
+        limit_ms = CONNECT_ONCE_MS;
+    return natsOptions_SetTimeout(broker->nats_options, limit_ms);
+}
+
+static void connect_failed(struct broker *broker, natsStatus s)
+{
+    const char *text = jj__broker_last_error(s);
+
+    if (connected_before(broker) &&
+        strncmp(text, broker->connect_text, sizeof(broker->connect_text) - 1) != 0)
+        jj__log(&broker->log, JJ_LOG_WARN, "no broker at %s: %s", broker->shown_url, text);
+    note_connect(broker, s == NATS_CONNECTION_AUTH_FAILED, text);
+    jj__connect_end(broker);
+    broker->connect_at_ms = jj__clock_mono_ms() + broker->connect_delay_ms;
+    broker->connect_delay_ms = broker->connect_delay_ms * 2 > RECONNECT_MAX_MS
+                                   ? RECONNECT_MAX_MS
+                                   : broker->connect_delay_ms * 2;
+}
+
+void jj__connect_try(struct broker *broker)
+{
+    natsStatus s = set_servers(broker);
+
+    if (s == NATS_OK)
+        s = set_limit(broker);
+    if (s == NATS_OK) {
+        jj__news_hold(broker->news);
+        s = natsConnection_Connect(&broker->nc, broker->nats_options);
+        if (s != NATS_OK)
+            jj__news_release(broker->news);
+    }
+    for (struct port *port = broker->ports; s == NATS_OK && port != NULL; port = port->next)
+        s = jj__port_subscribe(port);
+    if (s != NATS_OK) {
+        connect_failed(broker, s);
+        return;
+    }
+    atomic_store(&broker->max_payload, (size_t)natsConnection_GetMaxPayload(broker->nc));
+    atomic_store(&broker->connected, true);
+    note_connect(broker, false, "");
+    jj__log(&broker->log, JJ_LOG_DEBUG, "connected to the broker");
+    jj__publisher_reconnected(broker);
+    jj__broker_tell_members(broker, true);
+}
+
+/* ---- waiting for it ---- */
+
+static bool connect_settled(const struct broker *broker)
+{
+    return atomic_load(&broker->connected) || broker->refused;
+}
+
+jj_status jj__broker_wait_connected(struct broker *broker, int64_t deadline_ms, jj_error *err)
+{
+    struct timespec until = {.tv_sec = deadline_ms / 1000,
+                             .tv_nsec = (deadline_ms % 1000) * 1000000};
+    jj_status s = JJ_OK;
+    int timed_out = 0;
+
+    pthread_mutex_lock(&broker->lock);
+    while (!connect_settled(broker) && timed_out == 0)
+        timed_out = deadline_ms == INT64_MAX
+                        ? pthread_cond_wait(&broker->changed, &broker->lock)
+                        : pthread_cond_timedwait(&broker->changed, &broker->lock, &until);
+    if (!atomic_load(&broker->connected))
+        s = jj__fail(err, JJ_ERR_UNAVAILABLE, "no broker at %s: %s", broker->shown_url,
+                     broker->connect_text[0] == '\0' ? "no answer in time" : broker->connect_text);
+    pthread_mutex_unlock(&broker->lock);
+    return s;
+}
