@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "clock.h"
 
 #define EXPIRES_MS     5000 /* a frozen worker swallows jobs no longer than this */
@@ -38,9 +40,10 @@ struct puller {
     int64_t heard_ms;      /* last sign of the consumer */
     int64_t not_before_ms; /* after a failure */
     int64_t retry_ms;
-    bool missing;  /* the consumer is to be created */
-    bool creating; /* the answer is under way */
-    bool closed;   /* freed when it has come */
+    bool missing;    /* the consumer is to be created */
+    bool creating;   /* the answer is under way */
+    bool closed;     /* freed when it has come */
+    bool complained; /* a refusal is in the log since the last message */
 };
 
 static void free_puller(struct puller *puller)
@@ -60,22 +63,42 @@ static void back_off(struct puller *puller, int64_t now_ms)
     puller->not_before_ms = now_ms + puller->retry_ms;
 }
 
+/* Once, until something comes again. */
+static void complain(struct puller *puller, const char *what, const char *why)
+{
+    if (!puller->complained)
+        jj__log(&puller->log, JJ_LOG_WARN, "%s: %s", what, why);
+    puller->complained = true;
+}
+
 /* ---- a consumer that is not there ---- */
+
+static void read_creation(struct puller *puller, struct broker_msg *msg)
+{
+    json_t *answer = json_loadb(jj__msg_data(msg), jj__msg_len(msg), 0, NULL);
+    const json_t *error = json_object_get(answer, "error");
+    const char *text = json_string_value(json_object_get(error, "description"));
+
+    if (answer != NULL && error == NULL)
+        jj__log(&puller->log, JJ_LOG_WARN, "consumer was gone, created again: %s",
+                puller->create_subject);
+    else
+        complain(puller, puller->create_subject, text == NULL ? "refused" : text);
+    json_decref(answer);
+}
 
 static void created(void *ctx, struct broker_msg *msg, jj_status status)
 {
     struct puller *puller = ctx;
 
     puller->creating = false;
-    puller->missing = false;
-    if (puller->closed) {
+    if (puller->closed)
         free_puller(puller);
-    } else if (status == JJ_OK) {
-        jj__log(&puller->log, JJ_LOG_WARN, "consumer was gone, created again: %s",
-                puller->create_subject);
-    }
-    if (msg != NULL)
-        jj__msg_free(msg);
+    else if (status == JJ_OK)
+        read_creation(puller, msg);
+    else
+        complain(puller, puller->create_subject, jj_status_text(status));
+    jj__msg_free(msg);
 }
 
 static void create_consumer(struct puller *puller, int64_t now_ms)
@@ -129,6 +152,8 @@ static void pull_what_is_missing(struct puller *puller, int64_t now_ms)
 
 void jj__pull_want(struct puller *puller, uint32_t want)
 {
+    if (want > puller->want)
+        jj__broker_wake(puller->broker); /* this round's turn may be over */
     puller->want = want;
 }
 
@@ -158,6 +183,13 @@ static void connected(void *ctx, bool is_connected)
 
 /* ---- what comes ---- */
 
+/* An end of all pulls that is nobody's fault. */
+static bool is_usual(int code, const char *text)
+{
+    return code == 404 || code == 408 || strcmp(text, "Consumer Deleted") == 0 ||
+           strcmp(text, "Leadership Change") == 0;
+}
+
 static void take_status(struct puller *puller, struct broker_msg *msg)
 {
     int code = jj__msg_status(msg);
@@ -171,11 +203,11 @@ static void take_status(struct puller *puller, struct broker_msg *msg)
         puller->asked -= count > puller->asked ? puller->asked : count;
         return;
     }
-    if (text != NULL && strcmp(text, "Consumer Deleted") == 0)
-        puller->missing = true;
-    if (code != 404)
-        jj__log(&puller->log, JJ_LOG_DEBUG, "%s: %d %s", puller->next_subject, code,
-                text == NULL ? "" : text);
+    if (text == NULL)
+        text = "";
+    puller->missing = strcmp(text, "Consumer Deleted") == 0;
+    if (!is_usual(code, text))
+        complain(puller, puller->next_subject, text);
     back_off(puller, jj__clock_mono_ms());
 }
 
@@ -195,6 +227,7 @@ static void take(void *ctx, struct broker_msg *msg)
         return;
     }
     puller->retry_ms = 0;
+    puller->complained = false;
     if (puller->asked > 0)
         puller->asked--;
     puller->take(puller->ctx, msg);

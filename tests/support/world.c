@@ -110,7 +110,8 @@ static int compare(const void *a, const void *b)
     return *left < *right ? -1 : *left > *right;
 }
 
-size_t bag_distinct(struct bag *bag)
+/* How many there are, and how many different ones. */
+static size_t count_distinct(struct bag *bag, size_t *count_out)
 {
     pthread_mutex_lock(&bag->lock);
     size_t count = bag->count, distinct = 0;
@@ -125,7 +126,15 @@ size_t bag_distinct(struct bag *bag)
     for (size_t i = 0; i < count; i++)
         distinct += i == 0 || sorted[i] != sorted[i - 1];
     free(sorted);
+    *count_out = count;
     return distinct;
+}
+
+size_t bag_distinct(struct bag *bag)
+{
+    size_t count;
+
+    return count_distinct(bag, &count);
 }
 
 bool bag_rises(struct bag *bag)
@@ -157,14 +166,12 @@ bool bag_wait(struct bag *bag, size_t count)
 bool bag_wait_distinct(struct bag *bag, size_t count)
 {
     size_t needed = count;
-    size_t distinct = 0;
 
-    /* Each that came twice needs one more to come. */
     while (bag_wait(bag, needed)) {
-        distinct = bag_distinct(bag);
-        if (distinct >= count)
+        size_t present;
+        if (count_distinct(bag, &present) >= count)
             return true;
-        needed = bag_count(bag) + 1;
+        needed = present + 1;
     }
     return false;
 }
