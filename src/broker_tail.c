@@ -6,7 +6,11 @@
  * Such a consumer counts what it sends. A number out of line, a heartbeat that tells of a message
  * we never got, or silence, means something was lost on the way: the consumer is thrown away and a
  * new one starts behind the last message that was handed out. So order and completeness come from
- * the stream's sequence alone, and nothing is handed out twice. */
+ * the stream's sequence alone, and nothing is handed out twice.
+ *
+ * That sequence can go back: when the broker's machine lost power before the end of the stream was
+ * on its disk, or when the stream was deleted and made anew. We would wait behind its end, and miss
+ * all until it gets there. So the stream is looked at first, each time. */
 
 #include "broker_tail.h"
 
@@ -21,9 +25,11 @@
 
 #define HEARTBEAT_MS    1000
 #define SILENCE_MS      3500 /* three heartbeats missed */
-#define CREATE_LIMIT_MS 5000
+#define ANSWER_LIMIT_MS 5000
 #define RETRY_MS        500
 #define INACTIVE_MS     60000 /* the server forgets an abandoned consumer then */
+
+#define CREATED_SIZE 64
 
 struct tail {
     struct broker_member member;
@@ -34,13 +40,15 @@ struct tail {
     char consumer[JJ__INBOX_SIZE]; /* its name */
     char *stream;
     char *filters[JJ__TAIL_FILTERS_MAX];
-    uint64_t seq; /* last one handed out */
+    char stream_created[CREATED_SIZE]; /* when it was made; "": not known */
+    uint64_t seq;                      /* last one handed out */
     int64_t start_at_ms;
     uint64_t consumer_seq; /* of the last message */
     int64_t heard_ms;
     int64_t not_before_ms;
-    bool creating;
-    bool closed; /* freed when the answer has come */
+    bool asking;     /* an answer is under way */
+    bool closed;     /* freed when it has come */
+    bool complained; /* why it can't be followed is in the log */
     void (*take)(void *ctx, struct broker_msg *msg, const struct delivery *delivery);
     void *ctx;
 };
@@ -106,26 +114,52 @@ static json_t *consumer_config(const struct tail *tail)
     return config;
 }
 
+/* Ask the JetStream API; on failure answer is not called. */
+static bool ask(struct tail *tail, const char *subject, const json_t *request, int64_t now_ms,
+                void (*answer)(void *ctx, struct broker_msg *msg, jj_status status))
+{
+    char *body = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
+    const struct question question = {
+        .message = {.subject = subject, .data = body, .len = body == NULL ? 0 : strlen(body)},
+        .deadline_ms = now_ms + ANSWER_LIMIT_MS,
+        .answer = answer,
+        .ctx = tail};
+
+    tail->asking =
+        (request == NULL || body != NULL) && jj__broker_ask(tail->broker, &question, NULL) == JJ_OK;
+    free(body);
+    return tail->asking;
+}
+
+/* The answer as JSON, or NULL. */
+static json_t *read_answer(struct broker_msg *msg)
+{
+    return msg == NULL ? NULL : json_loadb(jj__msg_data(msg), jj__msg_len(msg), 0, NULL);
+}
+
 static void created(void *ctx, struct broker_msg *msg, jj_status status)
 {
     struct tail *tail = ctx;
-    json_t *answer = msg == NULL ? NULL : json_loadb(jj__msg_data(msg), jj__msg_len(msg), 0, NULL);
-    json_t *error = json_object_get(answer, "error");
+    json_t *answer = read_answer(msg);
+    const json_t *error = json_object_get(answer, "error");
 
-    tail->creating = false;
+    tail->asking = false;
     tail->heard_ms = jj__clock_mono_ms();
     if (tail->closed) {
         free_tail(tail);
     } else if (status != JJ_OK || answer == NULL || error != NULL) {
         const char *text = json_string_value(json_object_get(error, "description"));
-        jj__log(&tail->log, JJ_LOG_WARN, "can't follow %s: %s", tail->stream,
-                text != NULL ? text : jj_status_text(status));
+        if (!tail->complained)
+            jj__log(&tail->log, JJ_LOG_WARN, "can't follow %s: %s", tail->stream,
+                    text != NULL ? text : jj_status_text(status));
+        tail->complained = true;
         drop_consumer(tail);
         tail->not_before_ms = tail->heard_ms + RETRY_MS;
+    } else {
+        tail->complained = false;
     }
     json_decref(answer);
-    if (msg != NULL)
-        jj__msg_free(msg);
+    jj__msg_free(msg);
 }
 
 static void take(void *ctx, struct broker_msg *msg);
@@ -141,38 +175,75 @@ static void create_consumer(struct tail *tail, int64_t now_ms)
             *c = '-';
     tail->consumer_seq = 0;
     tail->heard_ms = now_ms;
-    tail->not_before_ms = now_ms + RETRY_MS;
     const struct port_options port = {.subject = tail->inbox, .take = take, .ctx = tail};
     if (jj__broker_port_open(tail->broker, &port, &tail->port, NULL) != JJ_OK)
         return;
     json_t *request =
         json_pack("{s:s, s:o}", "stream_name", tail->stream, "config", consumer_config(tail));
-    char *body = json_dumps(request, JSON_COMPACT);
-    json_decref(request);
     snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.CREATE.%s.%s", tail->stream,
              tail->consumer);
-    const struct question question = {
-        .message = {.subject = subject, .data = body, .len = body == NULL ? 0 : strlen(body)},
-        .deadline_ms = now_ms + CREATE_LIMIT_MS,
-        .answer = created,
-        .ctx = tail};
-    tail->creating = body != NULL && jj__broker_ask(tail->broker, &question, NULL) == JJ_OK;
-    if (!tail->creating)
+    if (request == NULL || !ask(tail, subject, request, now_ms, created))
         drop_consumer(tail);
-    free(body);
+    json_decref(request);
+}
+
+/* Where to go on in the stream as it is now. */
+static void look_at(struct tail *tail, const json_t *info)
+{
+    const char *made = json_string_value(json_object_get(info, "created"));
+    const json_t *state = json_object_get(info, "state");
+    uint64_t last_seq = (uint64_t)json_integer_value(json_object_get(state, "last_seq"));
+
+    if (made == NULL || state == NULL)
+        return; /* not there, or not permitted: creating the consumer will tell */
+    bool anew = tail->stream_created[0] != '\0' && strcmp(tail->stream_created, made) != 0;
+    snprintf(tail->stream_created, sizeof(tail->stream_created), "%s", made);
+    if (!anew && last_seq >= tail->seq)
+        return;
+    jj__log(&tail->log, JJ_LOG_WARN, "stream %s %s: it was read up to %llu and ends at %llu now",
+            tail->stream, anew ? "was made anew" : "has lost messages",
+            (unsigned long long)tail->seq, (unsigned long long)last_seq);
+    tail->seq = anew ? 0 : last_seq;
+}
+
+static void looked(void *ctx, struct broker_msg *msg, jj_status status)
+{
+    struct tail *tail = ctx;
+    json_t *info = read_answer(msg);
+
+    (void)status;
+    tail->asking = false;
+    if (tail->closed) {
+        free_tail(tail);
+    } else if (jj__broker_connected(tail->broker)) {
+        look_at(tail, info);
+        create_consumer(tail, jj__clock_mono_ms());
+    }
+    json_decref(info);
+    jj__msg_free(msg);
+}
+
+static void begin(struct tail *tail, int64_t now_ms)
+{
+    char subject[JJ__INBOX_SIZE + 128];
+
+    tail->not_before_ms = now_ms + RETRY_MS;
+    snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", tail->stream);
+    if (!ask(tail, subject, NULL, now_ms, looked))
+        create_consumer(tail, now_ms);
 }
 
 static int64_t turn(void *ctx, int64_t now_ms)
 {
     struct tail *tail = ctx;
 
-    if (!jj__broker_connected(tail->broker) || tail->creating)
+    if (!jj__broker_connected(tail->broker) || tail->asking)
         return INT64_MAX;
     if (tail->port != NULL && now_ms >= tail->heard_ms + SILENCE_MS)
         start_over(tail, "silence");
     if (tail->port == NULL && now_ms >= tail->not_before_ms)
-        create_consumer(tail, now_ms);
-    if (tail->creating)
+        begin(tail, now_ms);
+    if (tail->asking)
         return INT64_MAX;
     return tail->port == NULL ? tail->not_before_ms : tail->heard_ms + SILENCE_MS;
 }
@@ -275,6 +346,6 @@ void jj__tail_close(struct tail *tail)
     jj__broker_member_remove(tail->broker, &tail->member);
     drop_consumer(tail);
     tail->closed = true;
-    if (!tail->creating)
+    if (!tail->asking)
         free_tail(tail);
 }

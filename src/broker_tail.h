@@ -5,7 +5,8 @@
 #include "broker.h"
 #include "subject.h"
 
-/* Follows a stream: every message that matches, in order, each once, for ever. All on the broker
+/* Follows a stream: every message that matches, in order, each once, for ever. Sequences go back
+ * only if the stream's did: it lost its end in a power cut, or was made anew. All on the broker
  * thread. */
 struct tail;
 
