@@ -197,12 +197,20 @@ void jj__publisher_reconnected(struct broker *broker)
     }
 }
 
-static void overdue(struct broker *broker, struct sent *sent)
+/* Give it up: unless each of its sendings was refused, nobody knows what became of it. */
+static void give_up(struct broker *broker, struct sent *sent, const char *why)
 {
     bool not_stored = sent->refusals == sent->sendings;
-    const char *why = sent->refusal[0] == '\0' ? "no acknowledgement in time" : sent->refusal;
 
     finish_failed(broker, sent, not_stored ? JJ_ERR_UNAVAILABLE : JJ_ERR_TIMEOUT, why);
+}
+
+static void overdue(struct broker *broker, struct sent *sent)
+{
+    char why[sizeof(sent->refusal)];
+
+    memcpy(why, sent->refusal, sizeof(why));
+    give_up(broker, sent, why[0] == '\0' ? "no acknowledgement in time" : why);
 }
 
 int64_t jj__publisher_turn(struct broker *broker, int64_t now_ms)
@@ -482,7 +490,7 @@ void jj__publisher_close(struct broker *broker)
 {
     jj__publisher_take_outbox(broker);
     while (broker->publisher.first != NULL)
-        finish_failed(broker, broker->publisher.first, JJ_ERR_UNAVAILABLE, "the client is closing");
+        give_up(broker, broker->publisher.first, "the client is closing");
     jj__broker_port_close(broker->publisher.port);
     broker->publisher.port = NULL;
 }
