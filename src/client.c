@@ -183,11 +183,6 @@ static void set_state(jj_client *client, enum client_state state)
 jj_status jj_start(jj_client *client, jj_error *err)
 {
     struct worker *worker = NULL;
-    const struct worker_setup setup = {.broker = client->broker,
-                                       .options = &client->options,
-                                       .ack_wait_ms = client->ack_wait_ms,
-                                       .log = client->log,
-                                       .handlers = client->handlers};
 
     pthread_mutex_lock(&client->lock);
     while (client->state == CLIENT_STARTING)
@@ -196,6 +191,11 @@ jj_status jj_start(jj_client *client, jj_error *err)
     bool handlers = client->handlers != NULL;
     if (state == CLIENT_IDLE && handlers)
         client->state = CLIENT_STARTING;
+    const struct worker_setup setup = {.broker = client->broker,
+                                       .options = &client->options,
+                                       .ack_wait_ms = client->ack_wait_ms,
+                                       .log = client->log,
+                                       .handlers = client->handlers};
     pthread_mutex_unlock(&client->lock);
 
     if (state == CLIENT_RUNNING)

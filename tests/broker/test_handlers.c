@@ -217,6 +217,22 @@ static void *start_and_stop(void *arg)
     return NULL;
 }
 
+static void *start_and_register(void *arg)
+{
+    struct pusher *pusher = arg;
+    char name[24];
+    jj_error err;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        jj_status s = jj_start(pusher->crew->client, &err);
+        pusher->unexpected += s != JJ_OK && s != JJ_ERR_STATE;
+        snprintf(name, sizeof(name), "n%zu-%d", pusher->number, round);
+        s = try_register(pusher->crew, name, &err);
+        pusher->unexpected += s != JJ_OK && s != JJ_ERR_STATE;
+    }
+    return NULL;
+}
+
 static void assert_all_as_expected(struct crew *crew, void *(*push)(void *))
 {
     struct pusher pushers[THREADS];
@@ -243,6 +259,16 @@ static void several_threads_may_start_and_stop(void **state)
     assert_true(crew_wait_runs(crew, "mail", 1));
     assert_true(crew_wait_over(crew));
     assert_int_equal(crew_runs(crew, NULL), 1);
+}
+
+static void several_threads_may_start_and_register(void **state)
+{
+    struct crew *crew = *state;
+    jj_error err;
+
+    crew_open(crew, NULL);
+    assert_all_as_expected(crew, start_and_register);
+    assert_int_equal(jj_start(crew->client, &err), JJ_OK);
 }
 
 /* ---- slots ---- */
@@ -401,6 +427,7 @@ int main(void)
         STORY(a_stopped_client_can_start_again),
         STORY(to_close_without_a_start_does_no_harm),
         STORY(several_threads_may_start_and_stop),
+        STORY(several_threads_may_start_and_register),
         STORY(no_more_jobs_run_at_once_than_there_are_slots),
         STORY(a_name_has_no_more_slots_than_its_own_concurrency),
         STORY(names_share_the_slots),
