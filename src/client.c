@@ -180,17 +180,43 @@ static void set_state(jj_client *client, enum client_state state)
     pthread_mutex_unlock(&client->lock);
 }
 
+/* Does a handler of a worker that was stopped still run? */
+static bool handlers_run(const jj_client *client)
+{
+    bool run = false;
+
+    for (struct worker *worker = client->worker; worker != NULL; worker = worker->retired_next) {
+        pthread_mutex_lock(&worker->lock);
+        run |= worker->running > 0;
+        pthread_mutex_unlock(&worker->lock);
+    }
+    return run;
+}
+
+/* May a worker be started? Then nobody registers a handler until it is. Lock: client->lock. */
+static jj_status begin_start(jj_client *client, jj_error *err)
+{
+    if (client->state == CLIENT_STOPPING)
+        return jj__fail(err, JJ_ERR_STATE, "the client is stopping");
+    if (client->handlers == NULL)
+        return jj__fail(err, JJ_ERR_STATE, "no handler is registered");
+    if (handlers_run(client))
+        return jj__fail(err, JJ_ERR_STATE, "a handler still runs since the client was stopped");
+    client->state = CLIENT_STARTING;
+    return JJ_OK;
+}
+
 jj_status jj_start(jj_client *client, jj_error *err)
 {
     struct worker *worker = NULL;
+    jj_status s = JJ_OK;
 
     pthread_mutex_lock(&client->lock);
     while (client->state == CLIENT_STARTING)
         pthread_cond_wait(&client->changed, &client->lock);
-    enum client_state state = client->state;
-    bool handlers = client->handlers != NULL;
-    if (state == CLIENT_IDLE && handlers)
-        client->state = CLIENT_STARTING;
+    bool running = client->state == CLIENT_RUNNING;
+    if (!running)
+        s = begin_start(client, err);
     const struct worker_setup setup = {.broker = client->broker,
                                        .options = &client->options,
                                        .ack_wait_ms = client->ack_wait_ms,
@@ -198,13 +224,9 @@ jj_status jj_start(jj_client *client, jj_error *err)
                                        .handlers = client->handlers};
     pthread_mutex_unlock(&client->lock);
 
-    if (state == CLIENT_RUNNING)
-        return JJ_OK;
-    if (state == CLIENT_STOPPING)
-        return jj__fail(err, JJ_ERR_STATE, "the client is stopping");
-    if (!handlers)
-        return jj__fail(err, JJ_ERR_STATE, "no handler is registered");
-    jj_status s = jj__worker_start(&setup, &worker, err);
+    if (running || s != JJ_OK)
+        return s;
+    s = jj__worker_start(&setup, &worker, err);
     if (s == JJ_OK) {
         worker->retired_next = client->worker;
         client->worker = worker;

@@ -181,6 +181,42 @@ static void a_stopped_client_can_start_again(void **state)
     assert_int_equal(crew_runs(crew, NULL), 5);
 }
 
+/* Waits while the gate is closed, whatever it is told. */
+static jj_verdict wait_at_gate(struct crew *crew, jj_attempt *attempt)
+{
+    bool closed = true;
+
+    while (closed) {
+        wait_a_moment();
+        pthread_mutex_lock(&crew->lock);
+        closed = crew->gate_closed;
+        pthread_mutex_unlock(&crew->lock);
+    }
+    return jj_done(attempt, NULL, 0);
+}
+
+static void a_client_does_not_start_again_while_its_handlers_run(void **state)
+{
+    struct crew *crew = *state;
+    jj_error err;
+
+    crew_open(crew, &(jj_options){.shutdown_grace_ms = 50});
+    crew_register(crew, "mail", wait_at_gate, NULL);
+    crew_close_gate(crew);
+    crew_start(crew);
+    crew_enqueue(crew, "mail", NULL);
+    assert_true(crew_wait_running(crew, 1));
+    assert_int_equal(jj_stop(crew->client, &err), JJ_ERR_TIMEOUT);
+    assert_int_equal(jj_start(crew->client, &err), JJ_ERR_STATE);
+    assert_string_equal(err.text, "a handler still runs since the client was stopped");
+    crew_open_gate(crew);
+    assert_true(crew_wait_running(crew, 0));
+    while (jj_start(crew->client, &err) == JJ_ERR_STATE) /* it is about to return */
+        wait_a_moment();
+    assert_true(crew_wait_runs(crew, "mail", 2));
+    assert_true(crew_wait_over(crew));
+}
+
 static void to_close_without_a_start_does_no_harm(void **state)
 {
     struct crew *crew = *state;
@@ -425,6 +461,7 @@ int main(void)
         STORY(a_started_client_takes_no_more_handlers),
         STORY(to_start_or_stop_twice_does_no_harm),
         STORY(a_stopped_client_can_start_again),
+        STORY(a_client_does_not_start_again_while_its_handlers_run),
         STORY(to_close_without_a_start_does_no_harm),
         STORY(several_threads_may_start_and_stop),
         STORY(several_threads_may_start_and_register),
