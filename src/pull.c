@@ -78,7 +78,8 @@ void jj__pull_turn(struct worker *worker, int64_t now_ms)
         want(worker, handler, less(free_slots, in_hand - (uint32_t)handler->held.count), now_ms);
         struct jj_attempt *oldest = handler->held.first;
         if (oldest != NULL && free_slots == 0 && jj__pull_prefetch(worker, handler) == 0 &&
-            now_ms > oldest->renew_ms - worker->ack_wait_ms / 3 + HELD_TOO_LONG_MS)
+            now_ms > oldest->renew_ms - worker->ack_wait_ms / 3 + HELD_TOO_LONG_MS &&
+            oldest->delivered <= worker->options->max_lost) /* more may count as lost workers */
             jj__attempt_give_back(jj__queue_pop(&handler->held));
     }
 }

@@ -400,6 +400,37 @@ static void names_share_the_slots(void **state)
         fail_msg("%zu of the first 150 jobs were reports", reports);
 }
 
+/* Longer than a job is held that gets no slot. */
+static jj_verdict take_long(struct crew *crew, jj_attempt *attempt)
+{
+    int64_t until_ms = jj__clock_mono_ms() + 1200;
+
+    (void)crew;
+    while (jj__clock_mono_ms() < until_ms)
+        wait_a_moment();
+    return jj_done(attempt, NULL, 0);
+}
+
+/* Each is given back now and then, so that other workers may have it. That costs it nothing. */
+static void names_with_long_jobs_share_one_slot_and_lose_none(void **state)
+{
+    struct crew *crew = *state;
+    struct listener *failed = nats_client_listen(crew->stranger, "job.failed", NULL);
+
+    crew_open(crew, &(jj_options){.concurrency = 1, .max_lost = 1});
+    crew_register(crew, "mail", take_long, NULL);
+    crew_register(crew, "report", take_long, NULL);
+    enqueue_many(crew, "mail", 4);
+    enqueue_many(crew, "report", 4);
+    crew_start(crew);
+    assert_true(crew_wait_backlog(crew, 0));
+    assert_int_equal(listener_count(failed), 0);
+    assert_int_equal(crew_runs(crew, "mail"), 4);
+    assert_int_equal(crew_runs(crew, "report"), 4);
+    assert_in_range(among_the_first(crew, "report", 6), 2, 4);
+    listener_close(failed);
+}
+
 static void the_fleet_keeps_its_limit(void **state)
 {
     struct crew *crew = *state;
@@ -468,6 +499,7 @@ int main(void)
         STORY(no_more_jobs_run_at_once_than_there_are_slots),
         STORY(a_name_has_no_more_slots_than_its_own_concurrency),
         STORY(names_share_the_slots),
+        STORY(names_with_long_jobs_share_one_slot_and_lose_none),
         STORY(the_fleet_keeps_its_limit),
         STORY(a_handler_may_enqueue_and_wait_for_what_it_enqueued),
     };
