@@ -7,6 +7,7 @@
 
 #include "broker_provision.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,9 @@
 
 #define NS_PER_MS INT64_C(1000000)
 
+#define NO_LEADER_WAIT_MS 250
+
+#define ERR_NO_LEADER          10008
 #define ERR_STREAM_NOT_FOUND   10059
 #define ERR_STREAM_EXISTS      10058
 #define ERR_CONSUMER_NOT_FOUND 10014
@@ -47,18 +51,18 @@ struct api {
     int64_t deadline_ms;
 };
 
-/* Ask the JetStream API. *answer_out is a JSON object, perhaps with "error" in it. */
-static jj_status api_call(const struct api *api, const char *subject, json_t *body,
+static int error_code(const json_t *answer)
+{
+    return (int)json_integer_value(json_object_get(json_object_get(answer, "error"), "err_code"));
+}
+
+static jj_status ask_once(const struct api *api, const struct outgoing *message,
                           json_t **answer_out, jj_error *err)
 {
-    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
-    const struct outgoing message = {
-        .subject = subject, .data = text, .len = text == NULL ? 0 : strlen(text)};
     struct broker_msg *msg = NULL;
-    jj_status s = jj__broker_request(api->broker, &message, api->deadline_ms, &msg, err);
+    jj_status s = jj__broker_request(api->broker, message, api->deadline_ms, &msg, err);
 
-    free(text);
-    if (s == JJ_ERR_UNAVAILABLE)
+    if (s == JJ_ERR_UNAVAILABLE && jj__broker_connected(api->broker))
         return jj__fail(err, JJ_ERR_UNAVAILABLE,
                         "JetStream does not answer: is it enabled in the server's configuration?");
     if (s != JJ_OK)
@@ -67,15 +71,33 @@ static jj_status api_call(const struct api *api, const char *subject, json_t *bo
     jj__msg_free(msg);
     if (!json_is_object(answer)) {
         json_decref(answer);
-        return jj__fail(err, JJ_ERR_PROTOCOL, "%s: the answer is no JSON object", subject);
+        return jj__fail(err, JJ_ERR_PROTOCOL, "%s: the answer is no JSON object", message->subject);
     }
     *answer_out = answer;
     return JJ_OK;
 }
 
-static int error_code(const json_t *answer)
+/* Ask the JetStream API. *answer_out is a JSON object, perhaps with "error" in it. A cluster that
+ * has just started has no leader, for a few seconds. */
+static jj_status api_call(const struct api *api, const char *subject, json_t *body,
+                          json_t **answer_out, jj_error *err)
 {
-    return (int)json_integer_value(json_object_get(json_object_get(answer, "error"), "err_code"));
+    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    const struct outgoing message = {
+        .subject = subject, .data = text, .len = text == NULL ? 0 : strlen(text)};
+    jj_status s;
+
+    if (body != NULL && text == NULL)
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "request to %s", subject);
+    s = ask_once(api, &message, answer_out, err);
+    while (s == JJ_OK && error_code(*answer_out) == ERR_NO_LEADER &&
+           jj__clock_mono_ms() + NO_LEADER_WAIT_MS < api->deadline_ms) {
+        json_decref(*answer_out);
+        poll(NULL, 0, NO_LEADER_WAIT_MS);
+        s = ask_once(api, &message, answer_out, err);
+    }
+    free(text);
+    return s;
 }
 
 /* Turn an error in an answer into ours. */
@@ -354,7 +376,7 @@ static jj_status reconcile_consumer(const json_t *wanted, const json_t *asked_fo
                                     bool *changed_out, jj_error *err)
 {
     static const char *const fixed[] = {"filter_subject", "ack_policy", "deliver_policy"};
-    static const char *const needed[] = {"max_deliver", "max_waiting"};
+    static const char *const needed[] = {"max_deliver"}; /* max_waiting can't be changed */
     static const char *const chosen[] = {"ack_wait", "max_ack_pending"};
     const char *name = json_string_value(json_object_get(wanted, "durable_name"));
     bool changed = false;
@@ -423,11 +445,21 @@ static jj_status provision_consumer(const struct api *api, const struct consumer
     return s;
 }
 
+/* To make it again, and only that: the server would change one that is there. */
+static char *creation(const struct consumer_settings *settings, json_t *config)
+{
+    json_t *request = json_pack("{s:s, s:O, s:s}", "stream_name", stream_of(settings), "config",
+                                config, "action", "create");
+    char *text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
+
+    json_decref(request);
+    return text;
+}
+
 static jj_status fill_facts(const struct consumer_settings *settings, json_t *config,
                             bool may_create, struct consumer_facts *facts, jj_error *err)
 {
     char subject[2 * JJ__SUBJECT_SIZE];
-    json_t *request = consumer_request(settings, config);
 
     create_subject(settings, config, subject);
     facts->ack_wait_ms =
@@ -435,12 +467,12 @@ static jj_status fill_facts(const struct consumer_settings *settings, json_t *co
     facts->max_ack_pending =
         (uint32_t)json_integer_value(json_object_get(config, "max_ack_pending"));
     facts->create_subject = strdup(subject);
-    facts->create_body = may_create ? json_dumps(request, JSON_COMPACT) : NULL;
-    json_decref(request);
+    facts->create_body = may_create ? creation(settings, config) : NULL;
     if (facts->create_subject != NULL && (facts->create_body != NULL || !may_create))
         return JJ_OK;
     free(facts->create_subject);
     free(facts->create_body);
+    *facts = (struct consumer_facts){0};
     return jj__fail(err, JJ_ERR_NO_MEMORY, "consumer");
 }
 
