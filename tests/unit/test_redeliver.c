@@ -4,10 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "codec_pb_request.h"
 #include "jetjobs.pb-c.h"
 #include "redeliver.h"
@@ -196,6 +198,45 @@ static void what_is_no_answer_is_refused(void **state)
     assert_string_equal(err.text, "the answer of the index can't be read");
 }
 
+static void an_answer_that_would_take_ages_is_refused(void **state)
+{
+    (void)state;
+    static const char twig[] = "\x0A\x02\x22\x00"; /* a job with a header, again and again */
+    const size_t times = 250000, size = sizeof(twig) - 1;
+    char *bytes = malloc(times * size);
+    struct job_facts facts;
+
+    assert_non_null(bytes);
+    for (size_t i = 0; i < times; i++)
+        memcpy(bytes + i * size, twig, size);
+    int64_t before_ms = jj__clock_mono_ms();
+    assert_int_equal(jj__pb_read_facts(bytes, times * size, &facts, NULL), JJ_ERR_PROTOCOL);
+    assert_true(jj__clock_mono_ms() - before_ms < 2000);
+    free(bytes);
+}
+
+static void a_large_answer_is_read(void **state)
+{
+    (void)state;
+    Jetjobs__V1__Job job = JETJOBS__V1__JOB__INIT;
+    Jetjobs__V1__GetAnswer answer = JETJOBS__V1__GET_ANSWER__INIT;
+    const size_t len = (size_t)8 * 1024 * 1024;
+    struct job_facts facts;
+
+    job.status = (char *)"failed";
+    job.data.len = len;
+    job.data.data = calloc(1, len);
+    answer.job = &job;
+    uint8_t *bytes = malloc(len + 256);
+    assert_non_null(job.data.data);
+    assert_non_null(bytes);
+    size_t packed = jetjobs__v1__get_answer__pack(&answer, bytes);
+    assert_int_equal(jj__pb_read_facts(bytes, packed, &facts, NULL), JJ_OK);
+    assert_string_equal(facts.status, "failed");
+    free(job.data.data);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +254,8 @@ int main(void)
         cmocka_unit_test(an_answer_without_a_job_means_that_there_is_none),
         cmocka_unit_test(a_status_of_any_length_is_cut),
         cmocka_unit_test(what_is_no_answer_is_refused),
+        cmocka_unit_test(an_answer_that_would_take_ages_is_refused),
+        cmocka_unit_test(a_large_answer_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
