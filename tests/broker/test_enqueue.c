@@ -472,6 +472,37 @@ static void enqueueing_without_a_stream_fails_in_time(void **state)
     assert_true(jj__clock_mono_ms() - before_ms < 3 * 700 + 3000);
 }
 
+static void a_full_stream_refuses_and_what_is_in_runs(void **state)
+{
+    struct crew *crew = *state;
+    const jj_options options = {.jobs_bytes = 20000, .timeout_ms = 2000};
+    const char data[1000] = {0};
+    const jj_spec spec = {.name = "mail", .data = data, .data_len = sizeof(data)};
+    const jj_spec specs[] = {spec, spec};
+    size_t stored = 0;
+    jj_receipt receipts[2];
+    jj_error err;
+
+    crew_open(crew, &options);
+    crew_register(crew, "mail", NULL, NULL);
+    while (jj_enqueue(crew->client, &spec, NULL, &err) == JJ_OK)
+        assert_true(++stored < 20);
+    assert_int_equal(err.status, JJ_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "maximum bytes"));
+    assert_int_equal(jobs_stored(crew), stored);
+    size_t stored_of_many = 7;
+    assert_int_equal(jj_enqueue_many(crew->client, specs, 2, receipts, &stored_of_many, &err),
+                     JJ_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "maximum bytes"));
+    assert_int_equal(stored_of_many, 0);
+
+    crew_start(crew);
+    assert_true(crew_wait_backlog(crew, 0));
+    assert_int_equal(crew_runs(crew, "mail"), stored);
+    crew_enqueue_spec(crew, &spec);
+    assert_true(crew_wait_runs(crew, "mail", stored + 1));
+}
+
 /* ---- many at once ---- */
 
 #define MANY 2500
@@ -724,6 +755,7 @@ int main(void)
         STORY(the_largest_job_that_is_taken_runs_and_is_retried),
         STORY(a_job_waits_for_a_worker_that_comes_later),
         STORY(enqueueing_without_a_stream_fails_in_time),
+        STORY(a_full_stream_refuses_and_what_is_in_runs),
         STORY(many_jobs_are_enqueued_in_batches_and_all_run),
         STORY(a_batch_with_a_job_that_is_there_stores_none_of_it),
         STORY(a_call_with_many_can_be_repeated_with_the_ids_of_its_receipts),
