@@ -12,7 +12,8 @@
  *      return jj_retry(attempt, "smtp: %s", reason);
  *
  *  A handler may run twice for one job: when its worker, or the broker, dies between the handler's
- *  end and the commit of its result. Make it idempotent; id and attempt number are the key. */
+ *  end and the commit of its result; and when a worker was cut off from the broker for so long that
+ *  the job was given to another. Make it idempotent; id and attempt number are the key. */
 
 #include <stdbool.h>
 #include <stddef.h>

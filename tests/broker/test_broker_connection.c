@@ -547,7 +547,7 @@ static void a_question_that_is_not_answered_times_out(void **state)
     listener_close(mute);
 }
 
-static void a_question_while_there_is_no_broker_fails_at_once(void **state)
+static void a_question_while_there_is_no_broker_fails_at_its_deadline(void **state)
 {
     struct world *world = *state;
     jj_error err;
@@ -556,8 +556,9 @@ static void a_question_while_there_is_no_broker_fails_at_once(void **state)
     server_kill(&world->server);
     assert_true(world_wait_connected(world, false));
     int64_t start_ms = jj__clock_mono_ms();
-    assert_int_equal(ask(world, "service", 600000, &err), JJ_ERR_UNAVAILABLE);
-    assert_true(jj__clock_mono_ms() - start_ms < 30000);
+    assert_int_equal(ask(world, "service", 300, &err), JJ_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "no broker at"));
+    assert_in_range(jj__clock_mono_ms() - start_ms, 300, 30000);
 }
 
 struct asker {
@@ -576,20 +577,18 @@ static void *ask_for_long(void *arg)
     return NULL;
 }
 
-static void a_question_ends_with_its_connection(void **state)
+static void a_question_is_asked_again_when_its_connection_broke(void **state)
 {
     struct world *world = *state;
-    struct asker asker = {.world = world, .subject = "mute"};
+    struct asker asker = {.world = world, .subject = "$JS.API.INFO"};
 
     world_connect(world, NULL);
-    struct listener *mute = nats_client_listen(world->stranger, "mute", NULL);
+    server_freeze(&world->server);
     pthread_create(&asker.thread, NULL, ask_for_long, &asker);
-    assert_true(listener_wait(mute, 1));
     server_kill(&world->server);
-    pthread_join(asker.thread, NULL);
-    assert_int_equal(asker.status, JJ_ERR_UNAVAILABLE);
     server_restart(&world->server);
-    listener_close(mute);
+    pthread_join(asker.thread, NULL);
+    assert_int_equal(asker.status, JJ_OK);
 }
 
 #define LIMITED                                                                                    \
@@ -1011,8 +1010,8 @@ int main(void)
         STORY(a_question_is_answered),
         STORY(a_question_to_nobody_fails_at_once),
         STORY(a_question_that_is_not_answered_times_out),
-        STORY(a_question_while_there_is_no_broker_fails_at_once),
-        STORY(a_question_ends_with_its_connection),
+        STORY(a_question_while_there_is_no_broker_fails_at_its_deadline),
+        STORY(a_question_is_asked_again_when_its_connection_broke),
         OWN_SERVER_STORY(questions_that_are_not_permitted_fail_at_once),
         OWN_SERVER_STORY(answers_come_to_the_inbox_prefix),
         STORY(an_inbox_prefix_that_is_too_long_is_refused),

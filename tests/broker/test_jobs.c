@@ -49,8 +49,8 @@ static void an_enqueued_job_runs_and_is_told_on_job(void **state)
     listener_close(named);
 }
 
-static void a_job_from_a_foreign_client_without_any_header_runs_and_its_id_is_its_sequence(
-    void **state)
+static void
+a_job_from_a_foreign_client_without_any_header_runs_and_its_id_is_its_sequence(void **state)
 {
     struct crew *crew = *state;
     char id[24];
