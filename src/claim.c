@@ -73,7 +73,7 @@ static struct claim claim_of(const struct jj_attempt *attempt, size_t limit)
                           .attempt = attempt->number,
                           .max_attempts = attempt->max_attempts,
                           .lost = attempt->lost,
-                          .with_job = attempt->number == 1 && attempt->job.snoozes == 0};
+                          .with_job = attempt->number == 1};
 
     if (jj__pb_claim_size(&claim) > limit)
         claim.omit_data = true;

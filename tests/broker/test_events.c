@@ -445,6 +445,29 @@ static void a_claim_carries_the_job_at_its_first_attempt_only(void **state)
     history_free(history);
 }
 
+/* Its message was acknowledged before any claim: an index may know of it by the claim alone. */
+static void a_job_that_came_before_its_time_is_claimed_with_all_it_is(void **state)
+{
+    struct crew *crew = *state;
+    char run_at[JJ__RFC3339_SIZE];
+    const jj_header headers[] = {{"Job-Id", "job-1"}, {"Job-Run-At", run_at}};
+
+    begin(crew, NULL, NULL);
+    jj__rfc3339_write(jj__clock_wall_ms() + 600, run_at);
+    nats_client_store(crew->stranger, &(struct note){.subject = "jobs.enqueue.x",
+                                                     .headers = headers,
+                                                     .header_count = 2,
+                                                     .data = "data"});
+    assert_true(crew_wait_runs(crew, "x", 1));
+    assert_true(crew_wait_over(crew));
+    struct history *history = crew_read_history(crew);
+    const struct claim *claim = history_claim(history, "job-1", 1)->claim;
+    assert_true(claim->with_job);
+    assert_int_equal(claim->job->data_len, 4);
+    assert_memory_equal(claim->job->data, "data", 4);
+    history_free(history);
+}
+
 #define QUICK_JOBS 2000
 
 static void many_quick_jobs_share_the_messages_that_are_stored(void **state)
@@ -500,6 +523,7 @@ int main(void)
         STORY(what_can_not_be_told_is_refused),
         STORY(the_largest_log_line_is_stored_beside_the_longest_trace),
         STORY(a_claim_carries_the_job_at_its_first_attempt_only),
+        STORY(a_job_that_came_before_its_time_is_claimed_with_all_it_is),
         STORY(many_quick_jobs_share_the_messages_that_are_stored),
     };
 
