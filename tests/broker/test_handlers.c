@@ -227,6 +227,7 @@ static void to_close_without_a_start_does_no_harm(void **state)
     crew_open(crew, NULL);
     crew_register(crew, "mail", NULL, NULL);
     crew_close(crew);
+    assert_int_equal(log_book_count(&crew->book, JJ_LOG_WARN), 0);
 }
 
 #define THREADS 4

@@ -292,7 +292,7 @@ static void a_job_whose_worker_fell_silent_runs_after_ack_wait(void **state)
     take_away(crew, 1, NULL);
     crew_start(crew);
     assert_true(crew_wait_runs(crew, "x", 1));
-    assert_in_range(crew_run(crew, 0).started_ms - taken_ms, 1000, 6000);
+    assert_in_range(crew_run(crew, 0).started_ms - taken_ms, 1000, 14000);
     assert_int_equal(crew_run(crew, 0).lost, 1);
     assert_true(crew_wait_over(crew));
     listener_close(index);
@@ -378,7 +378,7 @@ static void an_index_that_says_nothing_holds_up_no_job_for_long(void **state)
     crew_enqueue(crew, "x", "the next one");
     assert_true(crew_wait_runs(crew, "x", 2));
     assert_string_equal(crew_run(crew, 0).data, "the next one");
-    assert_in_range(crew_run(crew, 1).started_ms - listener_get(index, 0)->at_ms, 1900, 6000);
+    assert_in_range(crew_run(crew, 1).started_ms - listener_get(index, 0)->at_ms, 1900, 14000);
     assert_int_equal(crew_run(crew, 1).lost, 1);
     assert_true(crew_wait_over(crew));
     listener_close(index);
@@ -400,7 +400,7 @@ static void a_job_that_the_index_is_asked_about_is_given_back_at_a_stop(void **s
     listener_close(index);
     crew_start(crew);
     assert_true(crew_wait_runs(crew, "x", 1));
-    assert_in_range(jj__clock_mono_ms() - before_ms, 0, 10000); /* less than ack_wait */
+    assert_in_range(jj__clock_mono_ms() - before_ms, 0, 14000); /* less than ack_wait */
     assert_true(crew_wait_over(crew));
 }
 
