@@ -447,13 +447,34 @@ static void commit_handler(struct worker *worker, struct handler *handler)
 
 /* ---- storing schedules ---- */
 
+/* Another client may write a job that leaves no room for the headers that a retry needs. */
+static void fail_too_large(struct jj_attempt *attempt)
+{
+    const char *why = attempt->outcome_error == NULL ? "put off" : attempt->outcome_error;
+    char text[JJ_ERROR_TEXT_SIZE];
+
+    snprintf(text, sizeof(text), "%.200s (not repeated: the job is too large to be stored again)",
+             why);
+    attempt->snoozed = false;
+    if (attempt->too_early) {
+        attempt->too_early = false;
+        jj__commit_unrun(attempt, text);
+        return;
+    }
+    attempt->outcome = EVENT_FAILED;
+    set_error(attempt, text);
+    jj__queue_push(&attempt->handler->to_commit[EVENT_FAILED], attempt);
+}
+
 static void scheduled(void *ctx, const struct publish_result *result)
 {
     struct jj_attempt *attempt = ctx;
     struct worker *worker = attempt->worker;
 
     worker->publishing--;
-    if (result->status != JJ_OK) {
+    if (result->status == JJ_ERR_TOO_LARGE) {
+        fail_too_large(attempt);
+    } else if (result->status != JJ_OK) {
         jj__log(&worker->log, JJ_LOG_ERROR, "retry of job %s not stored, trying again: %s",
                 attempt->job.id, result->err.text);
         attempt->schedule_again_ms = jj__clock_mono_ms() + REFUSED_WAIT_MS;

@@ -539,6 +539,60 @@ static void snoozes_and_failed_attempts_are_counted_apart(void **state)
     stop_listening(&ears);
 }
 
+/* ---- jobs that fill a message ---- */
+
+static jj_verdict fail_or_snooze(struct crew *crew, jj_attempt *attempt)
+{
+    (void)crew;
+    if (jj_attempt_header(attempt, "X-Snooze") != NULL)
+        return jj_snooze(attempt, 10);
+    return jj_retry_in(attempt, 10, "no");
+}
+
+/* As another client may do it: nothing is left for headers. */
+static void enqueue_a_whole_message(struct crew *crew, const char *header, const char *value)
+{
+    const jj_header headers[] = {{"Job-Id", "large"}, {header, value}};
+    const size_t len = TOO_MUCH / 2 - 120;
+    char *data = malloc(len);
+
+    assert_non_null(data);
+    memset(data, 'x', len);
+    nats_client_store(crew->stranger, &(struct note){.subject = "jobs.enqueue.x",
+                                                     .headers = headers,
+                                                     .header_count = 2,
+                                                     .data = data,
+                                                     .len = len});
+    free(data);
+}
+
+static void a_job_that_leaves_no_room_for_a_retry_fails(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = listen(crew);
+
+    begin(crew, fail_or_snooze, NULL);
+    enqueue_a_whole_message(crew, "X-Retry", "yes");
+    assert_true(listener_wait(ears.failed, 1));
+    assert_string_equal(event_member(listener_get(ears.failed, 0), "error"),
+                        "no (not repeated: the job is too large to be stored again)");
+    assert_string_equal(event_member(listener_get(ears.failed, 0), "attempts"), "1");
+    enqueue_a_whole_message(crew, "X-Snooze", "yes");
+    assert_true(listener_wait(ears.failed, 2));
+    assert_string_equal(event_member(listener_get(ears.failed, 1), "error"),
+                        "put off (not repeated: the job is too large to be stored again)");
+    assert_string_equal(event_member(listener_get(ears.failed, 1), "attempts"), "1");
+    enqueue_a_whole_message(crew, "Job-Run-At", "9999-01-01T00:00:00Z");
+    assert_true(listener_wait(ears.failed, 3));
+    assert_string_equal(event_member(listener_get(ears.failed, 2), "jobId"), "large");
+    assert_string_equal(event_member(listener_get(ears.failed, 2), "error"),
+                        "put off (not repeated: the job is too large to be stored again)");
+    assert_true(crew_wait_over(crew));
+    assert_int_equal(listener_count(ears.retrying), 0);
+    assert_int_equal(crew_runs(crew, "x"), 2);
+    stop_listening(&ears);
+}
+
 /* ---- timeouts ---- */
 
 static jj_verdict work_until_told(struct crew *crew, jj_attempt *attempt)
@@ -669,6 +723,7 @@ int main(void)
         STORY(an_error_that_is_very_long_is_cut),
         STORY(a_snooze_costs_no_attempt_however_often),
         STORY(snoozes_and_failed_attempts_are_counted_apart),
+        STORY(a_job_that_leaves_no_room_for_a_retry_fails),
         STORY(a_handler_that_notices_its_timeout_has_failed),
         STORY(the_timeout_of_the_job_wins_over_that_of_the_handler),
         STORY(a_timeout_beyond_all_time_never_comes),
