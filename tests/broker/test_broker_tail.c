@@ -324,6 +324,7 @@ static void a_consumer_deleted_under_it_is_replaced(void **state)
 /* The subject that the latest consumer delivers to, as its creation tells. */
 static void deliver_subject(struct listener *creations, size_t number, char out[256])
 {
+    assert_true(listener_wait(creations, number + 1)); /* messages may overtake it */
     const struct heard *creation = listener_get(creations, number);
     json_t *request = json_loadb(creation->data, creation->len, 0, NULL);
     const json_t *config = json_object_get(request, "config");
