@@ -37,6 +37,8 @@ struct publisher {
     struct sent **slots;       /* number & (slot_count - 1) */
     size_t slot_count;
     size_t waiting;
+    size_t unanswered; /* sendings on this connection */
+    bool nobody;       /* one of them found nobody */
     atomic_uint_least64_t next_number;
     int64_t check_ms; /* when to look for overdue ones */
 };

@@ -32,10 +32,12 @@
 
 struct sent {
     struct sent *next, *prev; /* in the outbox, then in the publisher's list */
+    struct sent *chain;       /* in its slot */
     uint64_t number;
     int64_t deadline_ms;
     int64_t again_ms; /* when to send it again */
     bool once;
+    bool answered; /* its last sending was */
     unsigned sendings;
     unsigned refusals; /* of these; as many: it is not stored */
     char refusal[160]; /* why the last one was refused */
@@ -66,27 +68,43 @@ static struct sent **slot_of(struct publisher *publisher, uint64_t number)
     return &publisher->slots[number & (publisher->slot_count - 1)];
 }
 
-static bool grow_slots(struct publisher *publisher)
+static void put_in_slot(struct publisher *publisher, struct sent *sent)
+{
+    struct sent **slot = slot_of(publisher, sent->number);
+
+    sent->chain = *slot;
+    *slot = sent;
+}
+
+static struct sent *find_waiting(struct publisher *publisher, uint64_t number)
+{
+    struct sent *sent = *slot_of(publisher, number);
+
+    while (sent != NULL && sent->number != number)
+        sent = sent->chain;
+    return sent;
+}
+
+/* Twice as many slots. Without memory for them the chains get longer, that is all. */
+static void grow_slots(struct publisher *publisher)
 {
     size_t count = publisher->slot_count * 2;
-    struct sent **slots = calloc(count, sizeof(*slots));
+    struct sent **slots = calloc(count, sizeof(struct sent *));
 
     if (slots == NULL)
-        return false;
+        return;
     free(publisher->slots);
     publisher->slots = slots;
     publisher->slot_count = count;
     for (struct sent *sent = publisher->first; sent != NULL; sent = sent->next)
-        *slot_of(publisher, sent->number) = sent;
-    return true;
+        put_in_slot(publisher, sent);
 }
 
-static bool add_waiting(struct publisher *publisher, struct sent *sent)
+static void add_waiting(struct publisher *publisher, struct sent *sent)
 {
-    while (*slot_of(publisher, sent->number) != NULL)
-        if (!grow_slots(publisher))
-            return false;
-    *slot_of(publisher, sent->number) = sent;
+    if (publisher->waiting == publisher->slot_count)
+        grow_slots(publisher);
+    put_in_slot(publisher, sent);
     sent->next = NULL;
     sent->prev = publisher->last;
     if (publisher->last == NULL)
@@ -95,12 +113,15 @@ static bool add_waiting(struct publisher *publisher, struct sent *sent)
         publisher->last->next = sent;
     publisher->last = sent;
     publisher->waiting++;
-    return true;
 }
 
 static void remove_waiting(struct publisher *publisher, struct sent *sent)
 {
-    *slot_of(publisher, sent->number) = NULL;
+    struct sent **link = slot_of(publisher, sent->number);
+
+    while (*link != sent)
+        link = &(*link)->chain;
+    *link = sent->chain;
     if (sent->prev == NULL)
         publisher->first = sent->next;
     else
@@ -147,6 +168,8 @@ static void send_now(struct broker *broker, struct sent *sent, int64_t now_ms)
         return;
     }
     sent->sendings++;
+    sent->answered = false;
+    broker->publisher.unanswered++;
     sent->again_ms = now_ms + SILENCE_MS;
 }
 
@@ -155,13 +178,7 @@ static void begin(struct broker *broker, struct sent *sent)
     struct publisher *publisher = &broker->publisher;
     int64_t now_ms = jj__clock_mono_ms();
 
-    if (!add_waiting(publisher, sent)) {
-        struct publish_result result = {.status = JJ_ERR_NO_MEMORY};
-        jj__ignore(jj__fail(&result.err, JJ_ERR_NO_MEMORY, "publications"), "in the result");
-        sent->done(sent->ctx, &result);
-        free_sent(sent);
-        return;
-    }
+    add_waiting(publisher, sent);
     if (publisher->waiting == 1)
         publisher->check_ms = now_ms + CHECK_EVERY_MS;
     send_now(broker, sent, now_ms);
@@ -188,6 +205,8 @@ void jj__publisher_reconnected(struct broker *broker)
     int64_t now_ms = jj__clock_mono_ms();
     struct sent *following;
 
+    broker->publisher.unanswered = 0;
+    broker->publisher.nobody = false;
     for (struct sent *sent = broker->publisher.first; sent != NULL; sent = following) {
         following = sent->next;
         if (sent->once && sent->sendings > 0)
@@ -302,46 +321,54 @@ static void again_after(struct sent *sent, int64_t wait_ms, const char *why)
     sent->again_ms = jj__clock_mono_ms() + wait_ms;
     snprintf(sent->refusal, sizeof(sent->refusal), "%s", why);
     sent->refusals++;
+    sent->answered = true;
 }
 
-/* Nobody listens to a publication's subject; which one's, the library has thrown away. With only
- * one waiting it is clear. Else all are looked at again soon: those that were stored are
- * duplicates then. */
+/* Some sending found nobody; which one, the library has thrown away. But when each has got its
+ * answer, it is those that still wait: of them, all but what was refused otherwise. */
 static void nobody_listens(struct broker *broker)
 {
-    struct sent *first = broker->publisher.first;
+    struct sent *following;
 
-    if (first == NULL)
-        return;
-    if (first->next == NULL && first->once)
-        finish_failed(broker, first, JJ_ERR_UNAVAILABLE, "no stream takes it");
-    else if (first->next == NULL)
-        again_after(first, NOBODY_WAIT_MS, "no stream takes it");
+    broker->publisher.nobody = false;
+    for (struct sent *sent = broker->publisher.first; sent != NULL; sent = following) {
+        following = sent->next;
+        if (sent->answered)
+            continue;
+        again_after(sent, NOBODY_WAIT_MS, "no stream takes it");
+        if (sent->once)
+            give_up(broker, sent, "no stream takes it");
+    }
+}
+
+static void take_ack(struct broker *broker, struct sent *sent, struct broker_msg *msg)
+{
+    struct answer answer = read_answer(msg, subject_of(sent));
+
+    if (answer.again_ms > 0 && !sent->once)
+        again_after(sent, answer.again_ms, answer.result.err.text);
     else
-        for (struct sent *sent = first; sent != NULL; sent = sent->next)
-            sent->again_ms = jj__clock_mono_ms() + NOBODY_WAIT_MS;
+        finish(broker, sent, &answer.result);
 }
 
 static void take_answer(void *ctx, struct broker_msg *msg)
 {
     struct broker *broker = ctx;
+    struct publisher *publisher = &broker->publisher;
 
+    if (publisher->unanswered > 0)
+        publisher->unanswered--;
     if (msg == NULL) {
+        publisher->nobody = true;
+    } else {
+        const char *number = strrchr(jj__msg_subject(msg), '.') + 1;
+        struct sent *sent = find_waiting(publisher, strtoull(number, NULL, 10));
+        if (sent != NULL)
+            take_ack(broker, sent, msg);
+        jj__msg_free(msg);
+    }
+    if (publisher->nobody && publisher->unanswered == 0)
         nobody_listens(broker);
-        return;
-    }
-    const char *number = strrchr(jj__msg_subject(msg), '.') + 1;
-    uint64_t wanted = strtoull(number, NULL, 10);
-    struct sent *sent = *slot_of(&broker->publisher, wanted);
-
-    if (sent != NULL && sent->number == wanted) {
-        struct answer answer = read_answer(msg, subject_of(sent));
-        if (answer.again_ms > 0 && !sent->once)
-            again_after(sent, answer.again_ms, answer.result.err.text);
-        else
-            finish(broker, sent, &answer.result);
-    }
-    jj__msg_free(msg);
 }
 
 /* The text is: Permissions Violation for Publish to "<subject>" */
@@ -374,6 +401,8 @@ bool jj__publisher_denied(struct broker *broker, const char *text)
         following = sent->next;
         if (!denies_any(text, sent))
             continue;
+        if (!sent->answered && broker->publisher.unanswered > 0)
+            broker->publisher.unanswered--; /* that was the answer */
         finish_failed(broker, sent, JJ_ERR_NOT_PERMITTED, "not permitted");
         told = true;
     }
