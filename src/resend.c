@@ -82,6 +82,12 @@ static bool replaced(const struct resend *resend, const char *name)
     return false;
 }
 
+/* Servers check no headers, so others' jobs may have what we don't send. */
+static bool can_be_sent(const jj_header *header)
+{
+    return jj__header_name_valid(header->name) && jj__header_value_valid(header->value);
+}
+
 static void add_own(const struct resend *resend, struct texts *texts, struct headers *headers)
 {
     const struct job *job = resend->job;
@@ -125,7 +131,7 @@ jj_status jj__resend_publish(struct broker *broker, const struct resend *resend,
 
     add_own(resend, &texts, &headers);
     for (size_t i = 0; i < job->header_count; i++)
-        if (!replaced(resend, job->headers[i].name))
+        if (!replaced(resend, job->headers[i].name) && can_be_sent(&job->headers[i]))
             headers.list[headers.count++] = job->headers[i];
     if (resend->due || resend->run_at_ms <= 0)
         jj__subject_enqueue(subject, job->name);

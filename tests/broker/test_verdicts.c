@@ -2,11 +2,16 @@
 
 /* Stories of verdicts: how an attempt ends, and what is told and stored of it. */
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -20,7 +25,7 @@ struct ears {
     struct listener *started, *completed, *failed, *retrying;
 };
 
-static struct ears listen(struct crew *crew)
+static struct ears open_ears(struct crew *crew)
 {
     return (struct ears){
         .started = nats_client_listen(crew->stranger, "job.started", NULL),
@@ -30,7 +35,7 @@ static struct ears listen(struct crew *crew)
     };
 }
 
-static void stop_listening(struct ears *ears)
+static void close_ears(struct ears *ears)
 {
     listener_close(ears->started);
     listener_close(ears->completed);
@@ -69,7 +74,7 @@ static jj_verdict give_back_the_data(struct crew *crew, jj_attempt *attempt)
 static void a_result_that_is_json_is_told_as_it_is(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, give_back_the_data, NULL);
     const char *id = crew_enqueue(crew, "x", "{\"sent\": true,\n \"ids\": [1, 2]}");
@@ -85,13 +90,13 @@ static void a_result_that_is_json_is_told_as_it_is(void **state)
     assert_int_equal(entry->event->result_len, 30);
     assert_memory_equal(entry->event->result, "{\"sent\": true,\n \"ids\": [1, 2]}", 30);
     history_free(history);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static void a_result_that_is_no_json_is_told_in_base64(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
     const jj_spec spec = {.name = "x", .data = "\x00\xFF{", .data_len = 3};
 
     begin(crew, give_back_the_data, NULL);
@@ -107,13 +112,13 @@ static void a_result_that_is_no_json_is_told_in_base64(void **state)
     assert_int_equal(event->result_len, 3);
     assert_memory_equal(event->result, "\x00\xFF{", 3);
     history_free(history);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static void a_job_may_be_done_without_a_result(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, NULL, NULL);
     crew_enqueue(crew, "x", "any");
@@ -125,7 +130,7 @@ static void a_job_may_be_done_without_a_result(void **state)
     assert_true(strlen(event_member(done, "durationMs")) > 0);
     assert_true(strlen(event_member(done, "worker")) > 0);
     assert_true(crew_wait_over(crew));
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 #define TOO_MUCH ((size_t)2 * 1024 * 1024)
@@ -147,7 +152,7 @@ static jj_verdict say_too_much_or_little(struct crew *crew, jj_attempt *attempt)
 static void a_result_that_is_too_large_fails_that_job_alone(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, say_too_much_or_little, NULL);
     for (int i = 0; i < 20; i++)
@@ -160,7 +165,7 @@ static void a_result_that_is_too_large_fails_that_job_alone(void **state)
     assert_true(crew_wait_over(crew));
     assert_int_equal(crew_runs(crew, "x"), 20);
     assert_int_equal(listener_count(ears.completed), 19);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static jj_verdict give_nearly_too_much(struct crew *crew, jj_attempt *attempt)
@@ -180,7 +185,7 @@ static jj_verdict give_nearly_too_much(struct crew *crew, jj_attempt *attempt)
 static void a_result_that_is_too_large_for_the_live_event_only_is_stored(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, give_nearly_too_much, NULL);
     const char *id = crew_enqueue(crew, "x", NULL);
@@ -189,7 +194,7 @@ static void a_result_that_is_too_large_for_the_live_event_only_is_stored(void **
     struct history *history = crew_read_history(crew);
     assert_int_equal(history_event(history, id, EVENT_COMPLETED)->event->result_len, 1046528);
     history_free(history);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 /* ---- retry ---- */
@@ -205,7 +210,7 @@ static jj_verdict fail_at_first(struct crew *crew, jj_attempt *attempt)
 static void an_attempt_that_failed_is_repeated_and_the_reason_told(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, fail_at_first, NULL);
     const char *id = crew_enqueue(crew, "x", "data");
@@ -231,7 +236,7 @@ static void an_attempt_that_failed_is_repeated_and_the_reason_told(void **state)
     assert_string_equal(stored->event->error, "smtp: 451 later");
     assert_int_equal(stored->event->run_at_ms, time_of(retrying, "runAt"));
     history_free(history);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static jj_verdict fail_with_own_delays(struct crew *crew, jj_attempt *attempt)
@@ -252,7 +257,7 @@ static jj_verdict fail_with_own_delays(struct crew *crew, jj_attempt *attempt)
 static void a_handler_may_choose_the_delay(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
     const jj_handler_options options = {.max_attempts = 4, .backoff_initial_ms = 60000};
 
     begin(crew, fail_with_own_delays, &options);
@@ -268,7 +273,7 @@ static void a_handler_may_choose_the_delay(void **state)
     assert_string_equal(event_member(listener_get(ears.retrying, 2), "error"), "at once, too");
     assert_int_equal(crew_run(crew, 3).attempt, 4);
     assert_true(crew_wait_over(crew));
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static jj_verdict fail_for_very_long(struct crew *crew, jj_attempt *attempt)
@@ -285,7 +290,7 @@ static jj_verdict fail_for_very_long(struct crew *crew, jj_attempt *attempt)
 static void a_delay_beyond_all_time_ends_with_the_year_9999(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, fail_for_very_long, NULL);
     crew_enqueue(crew, "x", NULL);
@@ -296,7 +301,7 @@ static void a_delay_beyond_all_time_ends_with_the_year_9999(void **state)
                             "9999-12-31T23:59:59.999Z");
     assert_true(crew_wait_backlog(crew, 0));
     assert_int_equal(nats_client_stream_messages(crew->stranger, "JOBS_SCHEDULE"), 2);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static jj_verdict forget(struct crew *crew, jj_attempt *attempt)
@@ -309,7 +314,7 @@ static jj_verdict forget(struct crew *crew, jj_attempt *attempt)
 static void a_forgotten_verdict_is_a_failed_attempt(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, forget, &(jj_handler_options){.max_attempts = 2});
     crew_enqueue(crew, "x", NULL);
@@ -319,7 +324,7 @@ static void a_forgotten_verdict_is_a_failed_attempt(void **state)
     assert_string_equal(event_member(listener_get(ears.failed, 0), "error"),
                         "the handler gave no reason");
     assert_int_equal(crew_runs(crew, "x"), 2);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static jj_verdict change_ones_mind(struct crew *crew, jj_attempt *attempt)
@@ -337,7 +342,7 @@ static jj_verdict change_ones_mind(struct crew *crew, jj_attempt *attempt)
 static void the_last_verdict_counts(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, change_ones_mind, NULL);
     crew_enqueue(crew, "x", NULL);
@@ -345,7 +350,7 @@ static void the_last_verdict_counts(void **state)
     assert_string_equal(event_member(listener_get(ears.retrying, 0), "error"), "after all");
     assert_string_equal(event_member(listener_get(ears.completed, 0), "result"), "2");
     assert_string_equal(event_member(listener_get(ears.completed, 0), "error"), "");
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 /* ---- fail ---- */
@@ -359,7 +364,7 @@ static jj_verdict give_up(struct crew *crew, jj_attempt *attempt)
 static void a_job_that_failed_for_good_is_not_repeated(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, give_up, NULL);
     const char *id = crew_enqueue(crew, "x", NULL);
@@ -373,7 +378,7 @@ static void a_job_that_failed_for_good_is_not_repeated(void **state)
     struct history *history = crew_read_history(crew);
     assert_string_equal(history_event(history, id, EVENT_FAILED)->event->error, "no such address");
     history_free(history);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static jj_verdict fail_always(struct crew *crew, jj_attempt *attempt)
@@ -385,7 +390,7 @@ static jj_verdict fail_always(struct crew *crew, jj_attempt *attempt)
 static void the_last_attempt_fails_for_good_and_that_is_said_once(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
     char id[JJ_NAME_SIZE];
 
     begin(crew, fail_always, &(jj_handler_options){.max_attempts = 3});
@@ -409,7 +414,7 @@ static void the_last_attempt_fails_for_good_and_that_is_said_once(void **state)
     assert_int_equal(history_events(history, id, EVENT_RETRYING), 2);
     assert_int_equal(history_event(history, id, EVENT_FAILED)->event->attempts, 3);
     history_free(history);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static jj_verdict fail_in_garbage(struct crew *crew, jj_attempt *attempt)
@@ -423,7 +428,7 @@ static jj_verdict fail_in_garbage(struct crew *crew, jj_attempt *attempt)
 static void an_error_in_garbage_is_stored_and_told_as_text(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
     static const char mended[] = "a??b\x01\x1B[31m\n\"\\\xC3\xA4???";
 
     begin(crew, fail_in_garbage, NULL);
@@ -433,7 +438,7 @@ static void an_error_in_garbage_is_stored_and_told_as_text(void **state)
     struct history *history = crew_read_history(crew);
     assert_string_equal(history_event(history, NULL, EVENT_FAILED)->event->error, mended);
     history_free(history);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static jj_verdict fail_at_length(struct crew *crew, jj_attempt *attempt)
@@ -455,7 +460,7 @@ static jj_verdict fail_at_length(struct crew *crew, jj_attempt *attempt)
 static void an_error_that_is_very_long_is_cut(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, fail_at_length, NULL);
     crew_enqueue(crew, "x", NULL);
@@ -466,7 +471,7 @@ static void an_error_that_is_very_long_is_cut(void **state)
     assert_memory_equal(error, "!\xC3\xA4\xC3\xA4", 5);
     assert_true(jj__utf8_valid(error));
     history_free(history);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 /* ---- snooze ---- */
@@ -485,7 +490,7 @@ static jj_verdict snooze_three_times(struct crew *crew, jj_attempt *attempt)
 static void a_snooze_costs_no_attempt_however_often(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, snooze_three_times, &(jj_handler_options){.max_attempts = 2});
     const char *id = crew_enqueue(crew, "x", "data");
@@ -512,7 +517,7 @@ static void a_snooze_costs_no_attempt_however_often(void **state)
     assert_int_equal(history_event(history, id, EVENT_RETRYING)->event->snoozes, 1);
     assert_int_equal(history_event(history, id, EVENT_COMPLETED)->event->snoozes, 3);
     history_free(history);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static jj_verdict snooze_then_fail(struct crew *crew, jj_attempt *attempt)
@@ -525,7 +530,7 @@ static jj_verdict snooze_then_fail(struct crew *crew, jj_attempt *attempt)
 static void snoozes_and_failed_attempts_are_counted_apart(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
     static const uint32_t attempts[] = {1, 1, 2, 2};
 
     begin(crew, snooze_then_fail, &(jj_handler_options){.max_attempts = 2});
@@ -536,7 +541,7 @@ static void snoozes_and_failed_attempts_are_counted_apart(void **state)
         assert_int_equal(crew_run(crew, i).attempt, attempts[i]);
     assert_string_equal(event_member(listener_get(ears.failed, 0), "attempts"), "2");
     assert_true(crew_wait_over(crew));
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 /* ---- jobs that fill a message ---- */
@@ -569,7 +574,7 @@ static void enqueue_a_whole_message(struct crew *crew, const char *header, const
 static void a_job_that_leaves_no_room_for_a_retry_fails(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, fail_or_snooze, NULL);
     enqueue_a_whole_message(crew, "X-Retry", "yes");
@@ -590,7 +595,50 @@ static void a_job_that_leaves_no_room_for_a_retry_fails(void **state)
     assert_true(crew_wait_over(crew));
     assert_int_equal(listener_count(ears.retrying), 0);
     assert_int_equal(crew_runs(crew, "x"), 2);
-    stop_listening(&ears);
+    close_ears(&ears);
+}
+
+/* ---- headers that no library would send ---- */
+
+/* Store a job of x with these header lines, by the protocol itself. */
+static void store_raw(struct crew *crew, const char *lines)
+{
+    struct sockaddr_in server = {.sin_family = AF_INET,
+                                 .sin_port = htons((uint16_t)crew->server.port),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct timeval limit = {.tv_sec = WAIT_MS / 1000};
+    char text[512], answers[8192] = {0};
+    size_t got = 0, len = strlen("NATS/1.0\r\n\r\n") + strlen(lines);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&server, sizeof(server)), 0);
+    int text_len = snprintf(text, sizeof(text),
+                            "CONNECT {\"verbose\":false,\"headers\":true}\r\n"
+                            "HPUB jobs.enqueue.x %zu %zu\r\nNATS/1.0\r\n%s\r\n\r\nPING\r\n",
+                            len, len, lines);
+    assert_int_equal(write(fd, text, (size_t)text_len), text_len);
+    while (strstr(answers, "PONG\r\n") == NULL) {
+        ssize_t more = read(fd, answers + got, sizeof(answers) - 1 - got);
+        assert_true(more > 0);
+        got += (size_t)more;
+    }
+    close(fd);
+}
+
+static void a_header_that_can_not_be_sent_again_does_not_hold_up_a_retry(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = open_ears(crew);
+
+    begin(crew, fail_at_first, NULL);
+    store_raw(crew, "Job-Id: a\r\ntwo words: x\r\n");
+    store_raw(crew, "Job-Id: b\r\nX-Line: end\rit\r\n");
+    store_raw(crew, "Job-Id: c\r\ntab\t: x\r\nX-Good: x\r\n");
+    assert_true(listener_wait(ears.completed, 3));
+    assert_true(crew_wait_over(crew));
+    assert_int_equal(crew_runs(crew, "x"), 6);
+    close_ears(&ears);
 }
 
 /* ---- timeouts ---- */
@@ -606,7 +654,7 @@ static jj_verdict work_until_told(struct crew *crew, jj_attempt *attempt)
 static void a_handler_that_notices_its_timeout_has_failed(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     begin(crew, work_until_told, &(jj_handler_options){.timeout_ms = 150, .max_attempts = 2});
     crew_enqueue(crew, "x", NULL);
@@ -619,26 +667,26 @@ static void a_handler_that_notices_its_timeout_has_failed(void **state)
     assert_int_equal(listener_count(ears.completed), 0);
     assert_int_equal(crew_runs(crew, "x"), 2);
     assert_true(crew_wait_over(crew));
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static void the_timeout_of_the_job_wins_over_that_of_the_handler(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
     const jj_spec spec = {.name = "x", .timeout_ms = 60, .max_attempts = 1};
 
     begin(crew, work_until_told, &(jj_handler_options){.timeout_ms = 3600000});
     crew_enqueue_spec(crew, &spec);
     assert_true(listener_wait(ears.failed, 1));
     assert_string_equal(event_member(listener_get(ears.failed, 0), "error"), "timeout after 60 ms");
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 static void a_timeout_beyond_all_time_never_comes(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
     static const jj_header header = {"Job-Timeout", "9223372036854775807"};
 
     begin(crew, NULL, NULL);
@@ -648,7 +696,7 @@ static void a_timeout_beyond_all_time_never_comes(void **state)
     assert_true(listener_wait(ears.completed, 1));
     assert_true(crew_wait_over(crew));
     assert_int_equal(listener_count(ears.retrying), 0);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 /* Ignores its timeout in the first attempt, until the gate opens. */
@@ -666,7 +714,7 @@ static jj_verdict be_deaf_at_first(struct crew *crew, jj_attempt *attempt)
 static void a_handler_that_ignores_its_timeout_is_given_up(void **state)
 {
     struct crew *crew = *state;
-    struct ears ears = listen(crew);
+    struct ears ears = open_ears(crew);
 
     crew_open(crew, &(jj_options){.concurrency = 2, .backoff_initial_ms = 50});
     crew_register(crew, "x", be_deaf_at_first, &(jj_handler_options){.timeout_ms = 100});
@@ -699,7 +747,7 @@ static void a_handler_that_ignores_its_timeout_is_given_up(void **state)
     assert_int_equal(history_events(history, id, EVENT_RETRYING), 1);
     assert_int_equal(history_event(history, id, EVENT_COMPLETED)->event->attempts, 2);
     history_free(history);
-    stop_listening(&ears);
+    close_ears(&ears);
 }
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, crew_begin, crew_end)
@@ -724,6 +772,7 @@ int main(void)
         STORY(a_snooze_costs_no_attempt_however_often),
         STORY(snoozes_and_failed_attempts_are_counted_apart),
         STORY(a_job_that_leaves_no_room_for_a_retry_fails),
+        STORY(a_header_that_can_not_be_sent_again_does_not_hold_up_a_retry),
         STORY(a_handler_that_notices_its_timeout_has_failed),
         STORY(the_timeout_of_the_job_wins_over_that_of_the_handler),
         STORY(a_timeout_beyond_all_time_never_comes),
