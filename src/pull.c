@@ -186,8 +186,9 @@ static bool read_job(struct jj_attempt *attempt, jj_error *bad)
     bad->status = JJ_OK;
     if (reply == NULL || !jj__subject_read_ack(reply, &delivery))
         return false;
-    if (jj__msg_headers(attempt->msg, &attempt->headers, &header_count, NULL) != JJ_OK)
-        return false;
+    jj_status s = jj__msg_headers(attempt->msg, &attempt->headers, &header_count, NULL);
+    if (s == JJ_ERR_NO_MEMORY)
+        return false; /* it comes again after ack_wait */
     attempt->seq = delivery.seq;
     attempt->delivered = delivery.delivered;
     const struct job_message message = {.subject = jj__msg_subject(attempt->msg),
@@ -197,7 +198,11 @@ static bool read_job(struct jj_attempt *attempt, jj_error *bad)
                                         .header_count = header_count,
                                         .seq = delivery.seq,
                                         .stored_at_ms = delivery.stored_at_ms};
-    return jj__job_read(&message, &attempt->job, bad) != JJ_ERR_PROTOCOL;
+    if (jj__job_read(&message, &attempt->job, bad) == JJ_ERR_PROTOCOL)
+        return false;
+    if (s != JJ_OK)
+        jj__ignore(jj__fail(bad, JJ_ERR_INVALID, "the job's headers can't be read"), "it is told");
+    return true;
 }
 
 static void set_limits(struct jj_attempt *attempt)

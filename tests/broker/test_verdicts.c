@@ -641,6 +641,24 @@ static void a_header_that_can_not_be_sent_again_does_not_hold_up_a_retry(void **
     close_ears(&ears);
 }
 
+static void a_job_whose_headers_make_no_sense_fails(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = open_ears(crew);
+
+    begin(crew, NULL, NULL);
+    store_raw(crew, "Job-Id: a\r\n: without a name\r\n");
+    crew_enqueue(crew, "x", "the next one");
+    assert_true(listener_wait(ears.failed, 1));
+    assert_true(listener_wait(ears.completed, 1));
+    assert_string_equal(event_member(listener_get(ears.failed, 0), "jobId"), "1");
+    assert_string_equal(event_member(listener_get(ears.failed, 0), "error"),
+                        "the job's headers can't be read");
+    assert_true(crew_wait_over(crew));
+    assert_int_equal(crew_runs(crew, "x"), 1);
+    close_ears(&ears);
+}
+
 /* ---- timeouts ---- */
 
 static jj_verdict work_until_told(struct crew *crew, jj_attempt *attempt)
@@ -773,6 +791,7 @@ int main(void)
         STORY(snoozes_and_failed_attempts_are_counted_apart),
         STORY(a_job_that_leaves_no_room_for_a_retry_fails),
         STORY(a_header_that_can_not_be_sent_again_does_not_hold_up_a_retry),
+        STORY(a_job_whose_headers_make_no_sense_fails),
         STORY(a_handler_that_notices_its_timeout_has_failed),
         STORY(the_timeout_of_the_job_wins_over_that_of_the_handler),
         STORY(a_timeout_beyond_all_time_never_comes),
