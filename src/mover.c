@@ -22,7 +22,7 @@
 #include "subject.h"
 
 #define HELD_MAX        4096
-#define BYTES_MAX       (64 * 1024 * 1024)
+#define BYTES_MAX       ((size_t)64 * 1024 * 1024)
 #define REFUSED_WAIT_MS 1000
 #define RENEW_TICKS     3 /* in-progress each third of ack_wait */
 

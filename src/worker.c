@@ -191,6 +191,10 @@ static int64_t turn(void *ctx, int64_t now_ms)
     int64_t next_ms = jj__lease_turn(worker, now_ms);
     jj__commit_turn(worker, notes, now_ms);
     jj__claim_turn(worker, now_ms);
+    if (worker->commit_again_ms > now_ms && worker->commit_again_ms < next_ms)
+        next_ms = worker->commit_again_ms;
+    if (worker->claim_again_ms > now_ms && worker->claim_again_ms < next_ms)
+        next_ms = worker->claim_again_ms;
     if (worker->stopping) {
         int64_t wish_ms = stop_turn(worker, now_ms);
         return wish_ms < next_ms ? wish_ms : next_ms;
