@@ -317,18 +317,21 @@ static jj_status check_distinct(const jj_spec *specs, size_t count, jj_error *er
     size_t id_count = 0, key_count = 0;
     jj_status s = JJ_OK;
 
-    if (ids == NULL || keys == NULL)
+    if (ids == NULL || keys == NULL) {
         s = jj__fail(err, JJ_ERR_NO_MEMORY, "%zu jobs", count);
-    for (size_t i = 0; s == JJ_OK && i < count; i++) {
+        goto done;
+    }
+    for (size_t i = 0; i < count; i++) {
         if (specs[i].id != NULL)
             ids[id_count++] = (struct identity){specs[i].id, i};
         if (specs[i].unique_key != NULL)
             keys[key_count++] = (struct identity){specs[i].unique_key, i};
     }
-    if (s == JJ_OK)
-        s = check_identities(ids, id_count, "id", err);
+    s = check_identities(ids, id_count, "id", err);
     if (s == JJ_OK)
         s = check_identities(keys, key_count, "unique key", err);
+
+done:
     free(ids);
     free(keys);
     return s;

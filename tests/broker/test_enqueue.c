@@ -15,7 +15,7 @@
 #include "crew.h"
 #include "spec.h"
 
-#define MIB (1024 * 1024)
+#define MIB ((size_t)1024 * 1024)
 
 static uint64_t jobs_stored(struct crew *crew)
 {
@@ -686,8 +686,8 @@ static void many_can_be_none(void **state)
 
 /* ---- from many threads ---- */
 
-#define THREADS 8
-#define OF_EACH 500
+#define THREADS ((size_t)8)
+#define OF_EACH ((size_t)500)
 #define OF_THEM (THREADS * OF_EACH)
 
 struct producer {

@@ -15,7 +15,7 @@
 #include "crew.h"
 #include "jetjobs.pb-c.h"
 
-#define MS INT64_C(1000000) /* in nanoseconds */
+#define MS ((json_int_t)1000000) /* in nanoseconds */
 
 /* A client with the handler "x", not started, and x's consumer. */
 static void prepare(struct crew *crew, const jj_options *options, crew_act act)
@@ -25,13 +25,12 @@ static void prepare(struct crew *crew, const jj_options *options, crew_act act)
 
     crew_open(crew, options);
     crew_register(crew, "x", act, NULL);
-    json_decref(nats_client_api(crew->stranger, "CONSUMER.CREATE.JOBS.x.jobs.enqueue.x",
-                                json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i}}",
-                                          "stream_name", "JOBS", "config", "durable_name", "x",
-                                          "filter_subject", "jobs.enqueue.x", "deliver_policy",
-                                          "all", "ack_policy", "explicit", "ack_wait",
-                                          (json_int_t)(ack_wait_ms * MS), "max_deliver", -1,
-                                          "max_ack_pending", 10000, "max_waiting", 8192)));
+    json_decref(nats_client_api(
+        crew->stranger, "CONSUMER.CREATE.JOBS.x.jobs.enqueue.x",
+        json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i}}", "stream_name", "JOBS",
+                  "config", "durable_name", "x", "filter_subject", "jobs.enqueue.x",
+                  "deliver_policy", "all", "ack_policy", "explicit", "ack_wait", ack_wait_ms * MS,
+                  "max_deliver", -1, "max_ack_pending", 10000, "max_waiting", 8192)));
 }
 
 /* Have one job of x delivered to the stranger, so many times; after each it is answered so. NULL:
