@@ -175,11 +175,14 @@ void jj__commit_returned(struct jj_attempt *attempt)
         jj__attempt_give_back(attempt);
         return;
     }
-    if (jj__lease_is_lost(attempt) && attempt->verdict != JJ_VERDICT_DONE) {
+    bool timed_out =
+        attempt->timed_out || (attempt->timeout_ms > 0 && attempt->ran_ms >= attempt->timeout_ms);
+    bool completed = attempt->verdict == JJ_VERDICT_DONE && !timed_out;
+    if (jj__lease_is_lost(attempt) && !completed) {
         jj__attempt_free(attempt);
         return;
     }
-    if (attempt->timed_out || (attempt->timeout_ms > 0 && attempt->ran_ms >= attempt->timeout_ms)) {
+    if (timed_out) {
         snprintf(text, sizeof(text), "timeout after %lld ms", (long long)attempt->timeout_ms);
         set_error(attempt, text);
         decide(attempt, JJ_VERDICT_RETRY, -1);

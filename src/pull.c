@@ -65,6 +65,17 @@ static void want(struct worker *worker, struct handler *handler, uint32_t free_s
     jj__pull_want(handler->puller, room);
 }
 
+/* A job that waits here while others may be idle is theirs; but not too often, as without an index
+ * each delivery may count as a lost worker. */
+static void give_back_the_oldest(struct worker *worker, struct handler *handler, int64_t now_ms)
+{
+    struct jj_attempt *oldest = handler->held.first;
+
+    if (oldest != NULL && now_ms > oldest->held_at_ms + HELD_TOO_LONG_MS &&
+        oldest->delivered <= worker->options->max_lost && jj__pull_prefetch(worker, handler) == 0)
+        jj__attempt_give_back(jj__queue_pop(&handler->held));
+}
+
 void jj__pull_turn(struct worker *worker, int64_t now_ms)
 {
     pthread_mutex_lock(&worker->lock);
@@ -76,11 +87,8 @@ void jj__pull_turn(struct worker *worker, int64_t now_ms)
         in_hand += (uint32_t)handler->held.count;
     for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next) {
         want(worker, handler, less(free_slots, in_hand - (uint32_t)handler->held.count), now_ms);
-        struct jj_attempt *oldest = handler->held.first;
-        if (oldest != NULL && free_slots == 0 && jj__pull_prefetch(worker, handler) == 0 &&
-            now_ms > oldest->renew_ms - worker->ack_wait_ms / 3 + HELD_TOO_LONG_MS &&
-            oldest->delivered <= worker->options->max_lost) /* more may count as lost workers */
-            jj__attempt_give_back(jj__queue_pop(&handler->held));
+        if (free_slots == 0)
+            give_back_the_oldest(worker, handler, now_ms);
     }
 }
 
@@ -89,6 +97,7 @@ void jj__pull_turn(struct worker *worker, int64_t now_ms)
 static void hold(struct jj_attempt *attempt)
 {
     attempt->stage = STAGE_HELD;
+    attempt->held_at_ms = jj__clock_mono_ms();
     jj__queue_push(&attempt->handler->held, attempt);
 }
 

@@ -60,6 +60,7 @@ struct jj_attempt {
     enum stage stage;
     int64_t timeout_ms; /* 0: none */
 
+    int64_t held_at_ms;     /* steady clock: since when it waits to be claimed */
     int64_t lease_until_ms; /* steady clock */
     int64_t renew_ms;       /* when to say "in progress" next */
     int64_t renewed_ms;     /* when that was last said */
