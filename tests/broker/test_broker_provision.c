@@ -388,10 +388,10 @@ static void a_cluster_that_has_no_leader_yet_is_waited_for(void **state)
         world->stranger, "$JS.API.>",
         "{\"error\": {\"code\": 503, \"err_code\": 10008, \"description\": \"JetStream system "
         "temporarily unavailable\"}}");
-    assert_int_equal(jj__provision_streams(world->broker, &log, &(struct stream_settings){0},
-                                           jj__clock_mono_ms() + 1500, &err),
-                     JJ_ERR_UNAVAILABLE);
-    assert_non_null(strstr(err.text, "temporarily"));
+    const struct stream_settings settings = {0};
+    jj_status s =
+        jj__provision_streams(world->broker, &log, &settings, jj__clock_mono_ms() + 2000, &err);
+    assert_true(s == JJ_ERR_UNAVAILABLE || s == JJ_ERR_TIMEOUT);
     assert_true(listener_count(api) > 1);
     listener_close(api);
 }

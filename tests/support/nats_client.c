@@ -61,6 +61,19 @@ void nats_client_close(struct nats_client *client)
     free(client);
 }
 
+/* Wait until the server has read all that was sent. Right after it was killed the library still
+ * writes to the dead connection, and a question that was lost there would never be answered. */
+void nats_client_settle(struct nats_client *client)
+{
+    int64_t until_ms = jj__clock_mono_ms() + WAIT_MS;
+
+    while (natsConnection_FlushTimeout(client->nc, ANSWER_MS) != NATS_OK) {
+        if (jj__clock_mono_ms() >= until_ms)
+            fail_msg("the server does not answer");
+        wait_a_moment();
+    }
+}
+
 /* ---- sending and asking ---- */
 
 static natsMsg *make_msg(const struct note *note)
@@ -86,13 +99,15 @@ void nats_client_send(struct nats_client *client, const struct note *note)
 void nats_client_publish(struct nats_client *client, const struct note *note)
 {
     nats_client_send(client, note);
-    check(natsConnection_FlushTimeout(client->nc, ANSWER_MS), "flush");
+    nats_client_settle(client);
 }
 
 json_t *nats_client_ask(struct nats_client *client, const struct note *note)
 {
     natsMsg *msg = make_msg(note);
     natsMsg *answer = NULL;
+
+    nats_client_settle(client);
     natsStatus s = natsConnection_RequestMsg(&answer, client->nc, msg, ANSWER_MS);
 
     natsMsg_Destroy(msg);
@@ -375,7 +390,7 @@ struct listener *nats_client_listen(struct nats_client *client, const char *subj
           subject);
     check(natsSubscription_SetPendingLimits(listener->sub, -1, -1), subject);
     check(natsSubscription_SetOnCompleteCB(listener->sub, on_over, listener), subject);
-    check(natsConnection_FlushTimeout(client->nc, ANSWER_MS), "flush");
+    nats_client_settle(client);
     return listener;
 }
 

@@ -18,6 +18,10 @@ struct nats_client;
 struct nats_client *nats_client_open(const char *url);
 void nats_client_close(struct nats_client *client);
 
+/* Wait until the server has read all that was sent, through a restart if need be. Asking does that
+ * by itself. */
+void nats_client_settle(struct nats_client *client);
+
 /* What to send. Zero means none. */
 struct note {
     const char *subject;

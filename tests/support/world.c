@@ -277,6 +277,7 @@ void world_fill(struct world *world, const char *subject, size_t count)
 {
     char text[24];
 
+    nats_client_settle(world->stranger);
     /* Only the last one is waited for: they are stored in the order in which they were sent. */
     for (size_t i = 1; i <= count; i++) {
         snprintf(text, sizeof(text), "%zu", i);
