@@ -41,7 +41,7 @@ static void a_scheduled_job_starts_within_50_ms_of_its_time(void **state)
     crew_start(crew);
     for (int i = 0; i < JOBS; i++) {
         const jj_spec spec = {.name = "later", .data = "x", .data_len = 1};
-        if (jj_schedule(crew->client, &spec, first_ms + i * 17, NULL, &err) != JJ_OK)
+        if (jj_schedule(crew->client, &spec, first_ms + i * 47, NULL, &err) != JJ_OK)
             fail_msg("%s", err.text);
     }
     assert_true(crew_wait_runs(crew, "later", JOBS));
