@@ -211,7 +211,7 @@ static bool wait_for_input(struct broker *broker, int64_t next_ms)
     atomic_store(&broker->work, false);
     if (fds[0].revents != 0)
         drain_pipe(broker);
-    return fds[1].revents != 0;
+    return (fds[1].revents & ~POLLOUT) != 0; /* with TLS the library waits where nothing comes */
 }
 
 static void *broker_main(void *arg)

@@ -21,6 +21,7 @@
 
 #define PING_INTERVAL_MS 10000
 #define PINGS_OUT_MAX    2
+#define WRITE_LIMIT_MS   5000 /* with TLS the library waits for room to write, at most so long */
 #define CONNECT_ONCE_MS  2000 /* one attempt to connect */
 #define RECONNECT_MAX_MS 2000
 #define IO_BUFFER_SIZE   (128 * 1024) /* bytes read at once */
@@ -143,21 +144,32 @@ static natsStatus set_user(struct broker *broker)
     return natsOptions_SetUserInfo(broker->nats_options, user, password);
 }
 
-static natsStatus set_security(struct broker *broker)
+/* A file that the options name is not what it should be. */
+static jj_status bad_file(natsStatus s, const char *path, jj_error *err)
+{
+    if (s == NATS_NO_MEMORY)
+        return jj__fail_nats(err, s, path);
+    return jj__fail(err, JJ_ERR_INVALID, "%s: %s", path, jj__broker_last_error(s));
+}
+
+static jj_status set_tls(struct broker *broker, jj_error *err)
 {
     const jj_options *options = &broker->options;
     natsOptions *nats = broker->nats_options;
-    natsStatus s = set_user(broker);
+    natsStatus s = NATS_OK;
 
-    if (s == NATS_OK && options->credentials != NULL)
-        s = natsOptions_SetUserCredentialsFromFiles(nats, options->credentials, NULL);
-    if (s == NATS_OK && options->tls_ca != NULL)
+    if (options->tls_ca == NULL && options->tls_cert == NULL)
+        return JJ_OK;
+    if (options->tls_ca != NULL)
         s = natsOptions_LoadCATrustedCertificates(nats, options->tls_ca);
-    if (s == NATS_OK && options->tls_cert != NULL)
+    if (s != NATS_OK)
+        return bad_file(s, options->tls_ca, err);
+    if (options->tls_cert != NULL)
         s = natsOptions_LoadCertificatesChain(nats, options->tls_cert, options->tls_key);
-    if (s == NATS_OK && (options->tls_ca != NULL || options->tls_cert != NULL))
-        s = natsOptions_SetSecure(nats, true);
-    return s;
+    if (s != NATS_OK)
+        return bad_file(s, options->tls_cert, err);
+    s = natsOptions_SetSecure(nats, true);
+    return s == NATS_OK ? JJ_OK : jj__fail_nats(err, s, "TLS");
 }
 
 jj_status jj__connect_options(struct broker *broker, jj_error *err)
@@ -184,8 +196,14 @@ jj_status jj__connect_options(struct broker *broker, jj_error *err)
     if (s == NATS_OK)
         s = natsOptions_SetSendAsap(nats, true); /* else a thread flushes, a millisecond later */
     if (s == NATS_OK)
-        s = set_security(broker);
-    return s == NATS_OK ? JJ_OK : jj__fail_nats(err, s, "connection options");
+        s = natsOptions_SetWriteDeadline(nats, WRITE_LIMIT_MS);
+    if (s == NATS_OK)
+        s = set_user(broker);
+    if (s == NATS_OK && broker->options.credentials != NULL)
+        s = natsOptions_SetUserCredentialsFromFiles(nats, broker->options.credentials, NULL);
+    if (s != NATS_OK)
+        return jj__fail_nats(err, s, "connection options");
+    return set_tls(broker, err);
 }
 
 void jj__connect_forget_servers(struct broker *broker)
