@@ -22,6 +22,7 @@
 #define NOBODY_WAIT_MS 250  /* after it said that no stream listens */
 #define CHECK_EVERY_MS 50
 #define FIRST_SLOTS    1024
+#define REFUSAL_SIZE   160
 
 #define ERR_INGEST_QUEUE_FULL  10167
 #define ERR_MESSAGE_TOO_LARGE  10054
@@ -39,8 +40,8 @@ struct sent {
     bool once;
     bool answered; /* its last sending was */
     unsigned sendings;
-    unsigned refusals; /* of these; as many: it is not stored */
-    char refusal[160]; /* why the last one was refused */
+    unsigned refusals;          /* of these; as many: it is not stored */
+    char refusal[REFUSAL_SIZE]; /* why the last one was refused */
     void (*done)(void *ctx, const struct publish_result *result);
     void *ctx;
     size_t count;
@@ -258,6 +259,7 @@ int64_t jj__publisher_turn(struct broker *broker, int64_t now_ms)
 struct answer {
     struct publish_result result;
     int64_t again_ms; /* 0: never, the result stands */
+    char refusal[REFUSAL_SIZE];
 };
 
 static bool is_busy(int err_code)
@@ -286,8 +288,10 @@ static void read_error(json_t *error, struct answer *answer, const char *subject
     const char *text = json_string_value(json_object_get(error, "description"));
 
     result->err_code = err_code;
-    result->status = jj__fail(&result->err, status_of(code, err_code), "publish to %s: %s (%d)",
-                              subject, text == NULL ? "refused" : text, err_code);
+    snprintf(answer->refusal, sizeof(answer->refusal), "%.120s (%d)",
+             text == NULL ? "refused" : text, err_code);
+    result->status = jj__fail(&result->err, status_of(code, err_code), "publish to %s: %s", subject,
+                              answer->refusal);
     if (is_busy(err_code))
         answer->again_ms = BUSY_WAIT_MS;
     else if (is_away(code, err_code))
@@ -319,7 +323,7 @@ static struct answer read_answer(struct broker_msg *msg, const char *subject)
 static void again_after(struct sent *sent, int64_t wait_ms, const char *why)
 {
     sent->again_ms = jj__clock_mono_ms() + wait_ms;
-    snprintf(sent->refusal, sizeof(sent->refusal), "%s", why);
+    snprintf(sent->refusal, sizeof(sent->refusal), "%.*s", REFUSAL_SIZE - 1, why);
     sent->refusals++;
     sent->answered = true;
 }
@@ -346,7 +350,7 @@ static void take_ack(struct broker *broker, struct sent *sent, struct broker_msg
     struct answer answer = read_answer(msg, subject_of(sent));
 
     if (answer.again_ms > 0 && !sent->once)
-        again_after(sent, answer.again_ms, answer.result.err.text);
+        again_after(sent, answer.again_ms, answer.refusal);
     else
         finish(broker, sent, &answer.result);
 }
