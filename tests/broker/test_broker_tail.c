@@ -497,6 +497,46 @@ static void a_stream_that_lost_its_end_is_followed_from_there(void **state)
     assert_int_equal(bag_get(&world->bag, 10), 11);
 }
 
+#define LIMITED                                                                                    \
+    "accounts { A { jetstream: enabled, users: [ { user: boss, password: x },"                     \
+    "{ user: bob, password: x, permissions: { publish: { allow: ["                                 \
+    "\"$JS.API.CONSUMER.CREATE.S.>\", \"$JS.API.CONSUMER.DELETE.S.>\", \"$JS.FC.>\"] } } } ] } }"
+
+static void who_may_not_look_at_the_stream_follows_it_all_the_same(void **state)
+{
+    struct world *world = *state;
+    struct reader *reader = new_reader(world);
+
+    world_serve(world, LIMITED, "boss:x");
+    world_stream(world, "S", "s.>", NULL);
+    world_connect(world, "bob:x");
+    run(reader);
+    world_fill(world, "s.a", 1000);
+    assert_true(bag_wait(&world->bag, 1000));
+    end(reader);
+    assert_true(bag_rises(&world->bag));
+    assert_int_equal(log_book_count(&world->book, JJ_LOG_WARN), 0);
+}
+
+static void who_may_not_follow_a_stream_is_told_once(void **state)
+{
+    struct world *world = *state;
+    struct reader *reader = new_reader(world);
+
+    world_serve(world, LIMITED, "boss:x");
+    world_stream(world, "T", "t.>", NULL);
+    world_connect(world, "bob:x");
+    reader->options.stream = "T";
+    run(reader);
+    int64_t until_ms = world_deadline();
+    while (!log_book_has(&world->book, JJ_LOG_WARN, "can't follow T: not permitted") &&
+           jj__clock_mono_ms() < until_ms)
+        wait_a_moment();
+    assert_true(log_book_has(&world->book, JJ_LOG_WARN, "can't follow T: not permitted"));
+    assert_int_equal(log_book_count(&world->book, JJ_LOG_WARN), 1);
+    end(reader);
+}
+
 /* ---- the end ---- */
 
 static void closing_leaves_no_consumer_behind(void **state)
@@ -565,7 +605,8 @@ static void closing_without_a_broker_is_fine(void **state)
 
 int main(void)
 {
-#define STORY(name) cmocka_unit_test_setup_teardown(name, world_begin, world_end)
+#define STORY(name)            cmocka_unit_test_setup_teardown(name, world_begin, world_end)
+#define OWN_SERVER_STORY(name) cmocka_unit_test_setup_teardown(name, world_begin_empty, world_end)
     const struct CMUnitTest tests[] = {
         STORY(each_message_comes_once_and_in_order),
         STORY(an_empty_stream_is_followed),
@@ -585,6 +626,8 @@ int main(void)
         STORY(messages_that_were_purged_are_passed_over),
         STORY(a_stream_made_anew_is_read_from_its_beginning),
         STORY(a_stream_that_lost_its_end_is_followed_from_there),
+        OWN_SERVER_STORY(who_may_not_look_at_the_stream_follows_it_all_the_same),
+        OWN_SERVER_STORY(who_may_not_follow_a_stream_is_told_once),
         STORY(closing_leaves_no_consumer_behind),
         STORY(closing_within_take_is_fine),
         STORY(closing_while_the_consumer_is_made_is_fine),
