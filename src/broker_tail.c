@@ -46,6 +46,7 @@ struct tail {
     uint64_t consumer_seq; /* of the last message */
     int64_t heard_ms;
     int64_t not_before_ms;
+    bool made;       /* the consumer is on the server, or may be */
     bool asking;     /* an answer is under way */
     bool closed;     /* freed when it has come */
     bool complained; /* why it can't be followed is in the log */
@@ -71,6 +72,8 @@ static void drop_consumer(struct tail *tail)
         return;
     jj__broker_port_close(tail->port);
     tail->port = NULL;
+    if (!tail->made)
+        return;
     snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DELETE.%s.%s", tail->stream,
              tail->consumer);
     const struct outgoing message = {.subject = subject};
@@ -153,6 +156,7 @@ static void created(void *ctx, struct broker_msg *msg, jj_status status)
             jj__log(&tail->log, JJ_LOG_WARN, "can't follow %s: %s", tail->stream,
                     text != NULL ? text : jj_status_text(status));
         tail->complained = true;
+        tail->made = status == JJ_ERR_TIMEOUT;
         drop_consumer(tail);
         tail->not_before_ms = tail->heard_ms + RETRY_MS;
     } else {
@@ -182,7 +186,8 @@ static void create_consumer(struct tail *tail, int64_t now_ms)
         json_pack("{s:s, s:o}", "stream_name", tail->stream, "config", consumer_config(tail));
     snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.CREATE.%s.%s", tail->stream,
              tail->consumer);
-    if (request == NULL || !ask(tail, subject, request, now_ms, created))
+    tail->made = request != NULL && ask(tail, subject, request, now_ms, created);
+    if (!tail->made)
         drop_consumer(tail);
     json_decref(request);
 }

@@ -529,9 +529,8 @@ static void who_may_not_follow_a_stream_is_told_once(void **state)
     reader->options.stream = "T";
     run(reader);
     int64_t until_ms = world_deadline();
-    while (!log_book_has(&world->book, JJ_LOG_WARN, "can't follow T: not permitted") &&
-           jj__clock_mono_ms() < until_ms)
-        wait_a_moment();
+    while (log_book_count(&world->book, JJ_LOG_DEBUG) < 10 && jj__clock_mono_ms() < until_ms)
+        wait_a_moment(); /* it tries again and again */
     assert_true(log_book_has(&world->book, JJ_LOG_WARN, "can't follow T: not permitted"));
     assert_int_equal(log_book_count(&world->book, JJ_LOG_WARN), 1);
     end(reader);
