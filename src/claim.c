@@ -111,11 +111,10 @@ static void gather_from(struct worker *worker, struct handler *handler, struct c
 
 /* ---- publishing ---- */
 
-static void unclaim(struct worker *worker, struct attempt_queue *attempts)
+static void unclaim(struct attempt_queue *attempts)
 {
     struct jj_attempt *attempt;
 
-    (void)worker;
     while ((attempt = jj__queue_pop(attempts)) != NULL) {
         attempt->handler->claiming--;
         jj__attempt_give_back(attempt);
@@ -162,7 +161,7 @@ static void published(void *ctx, const struct publish_result *result)
         return;
     jj__log(&worker->log, JJ_LOG_ERROR, "claim refused, jobs given back: %s", result->err.text);
     struct attempt_queue attempts = remove_batch(worker, link);
-    unclaim(worker, &attempts);
+    unclaim(&attempts);
     worker->claim_again_ms = jj__clock_mono_ms() + REFUSED_WAIT_MS;
 }
 
@@ -222,7 +221,7 @@ static void send_batch(struct worker *worker, const struct claim *claims,
     }
     jj__log(&worker->log, JJ_LOG_ERROR, "can't claim, jobs given back: %s", err.text);
     free(batch);
-    unclaim(worker, attempts);
+    unclaim(attempts);
     worker->claim_again_ms = jj__clock_mono_ms() + REFUSED_WAIT_MS;
 }
 
@@ -261,9 +260,7 @@ static void start_jobs(struct worker *worker, struct attempt_queue *claimed)
         attempt->handler->claiming--;
         if (dispose(attempt))
             continue;
-        attempt->started_at_ms = jj__clock_wall_ms();
         jj__commit_fill(attempt, EVENT_STARTED, &event);
-        event.time_ms = attempt->started_at_ms;
         jj__commit_tell(worker, &event);
         jj__queue_push(&starting, attempt);
     }
@@ -339,7 +336,7 @@ void jj__claim_close(struct worker *worker)
 {
     while (worker->claims != NULL) {
         struct attempt_queue attempts = remove_batch(worker, &worker->claims);
-        unclaim(worker, &attempts);
+        unclaim(&attempts);
     }
     jj__tail_close(worker->tail);
     worker->tail = NULL;

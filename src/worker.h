@@ -67,12 +67,11 @@ struct jj_attempt {
     uint64_t renewal;       /* in which round; the server has not answered yet. 0: it has */
     bool lease_lost;
 
-    int64_t started_at_ms; /* Unix time of the dispatch */
-    int64_t started_us;    /* guarded by worker.lock: steady clock, when its handler began */
-    int64_t duration_us;   /* guarded by worker.lock: of the handler, once it has returned */
-    int64_t ran_ms;        /* how long its handler had run when its end was decided */
-    bool returned;         /* guarded by worker.lock: the handler has */
-    atomic_bool stopping;  /* told to end soon */
+    int64_t started_us;   /* guarded by worker.lock: steady clock, when its handler began */
+    int64_t duration_us;  /* guarded by worker.lock: of the handler, once it has returned */
+    int64_t ran_ms;       /* how long its handler had run when its end was decided */
+    bool returned;        /* guarded by worker.lock: the handler has */
+    atomic_bool stopping; /* told to end soon */
     bool timed_out;
     bool sealed;    /* its end was decided while the handler still ran */
     bool settled;   /* sealed, and nothing is left to do: to be freed when the handler returns */
@@ -175,7 +174,6 @@ struct worker {
     struct event *events;    /* room for one batch */
     struct buf scratch;      /* a batch on its way out */
     struct buf live;         /* a live event on its way out */
-    uint64_t untold;         /* live events that could not be sent */
     uint32_t random;
     bool stopping;
     bool drained; /* stopping, and nothing more comes */
