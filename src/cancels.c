@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The set of recent cancellations: a hash table whose entries also hang in a list by age. */
+/* The recent cancellations, and what they mean for a job: a hash table by id whose entries also
+ * hang in a list by age. */
 
 #include "cancels.h"
 
@@ -15,6 +16,8 @@ struct cancel {
     struct cancel *bucket_next;
     struct cancel *newer;
     uint32_t redrives;
+    uint64_t generation;
+    uint64_t number;
     int64_t noted_ms;
     char id[JJ_NAME_SIZE];
 };
@@ -52,7 +55,8 @@ static bool grow(struct cancels *cancels)
     return true;
 }
 
-bool jj__cancels_add(struct cancels *cancels, const char *id, uint32_t redrives, int64_t now_ms)
+bool jj__cancels_add(struct cancels *cancels, const char *id, uint32_t redrives,
+                     uint64_t generation, int64_t now_ms)
 {
     if (cancels->count >= cancels->bucket_count && !grow(cancels))
         return false;
@@ -63,6 +67,8 @@ bool jj__cancels_add(struct cancels *cancels, const char *id, uint32_t redrives,
 
     strncpy(cancel->id, id, sizeof(cancel->id) - 1);
     cancel->redrives = redrives;
+    cancel->generation = generation;
+    cancel->number = ++cancels->added;
     cancel->noted_ms = now_ms;
     cancel->bucket_next = *bucket;
     *bucket = cancel;
@@ -75,15 +81,40 @@ bool jj__cancels_add(struct cancels *cancels, const char *id, uint32_t redrives,
     return true;
 }
 
-bool jj__cancels_has(const struct cancels *cancels, const char *id, uint32_t redrives)
+static enum cancel_verdict judge_one(const struct cancel *cancel,
+                                     const struct cancel_question *question)
 {
+    if (cancel->number > question->until || cancel->redrives < question->redrives)
+        return CANCEL_NONE;
+    if (cancel->redrives > question->redrives || cancel->generation > question->generation)
+        return CANCEL_DROP; /* the job has gone further than this message */
+    if (cancel->number <= question->cleared)
+        return CANCEL_NONE;
+    if (cancel->generation < question->unclaimed)
+        return CANCEL_NONE; /* refused: what it was aimed at was run */
+    /* Aimed at this message, or at one that was put off: whoever had it before may have claimed it
+     * in time. */
+    return cancel->generation == question->generation && question->first ? CANCEL_DROP : CANCEL_ASK;
+}
+
+enum cancel_verdict jj__cancels_judge(const struct cancels *cancels,
+                                      const struct cancel_question *question)
+{
+    enum cancel_verdict verdict = CANCEL_NONE;
+
     if (cancels->count == 0)
-        return false;
-    for (struct cancel *cancel = *bucket_of(cancels, id); cancel != NULL;
-         cancel = cancel->bucket_next)
-        if (cancel->redrives >= redrives && strcmp(cancel->id, id) == 0)
-            return true;
-    return false;
+        return CANCEL_NONE;
+    for (struct cancel *cancel = *bucket_of(cancels, question->id); cancel != NULL;
+         cancel = cancel->bucket_next) {
+        if (strcmp(cancel->id, question->id) != 0)
+            continue;
+        enum cancel_verdict one = judge_one(cancel, question);
+        if (one == CANCEL_DROP)
+            return CANCEL_DROP;
+        if (one == CANCEL_ASK)
+            verdict = CANCEL_ASK;
+    }
+    return verdict;
 }
 
 void jj__cancels_forget(struct cancels *cancels, int64_t before_ms)

@@ -5,7 +5,7 @@
  * All jobs that are about to start are claimed by one message on jobs.claims.<worker>; while one
  * or two such messages are under way, the next one gathers. The worker follows its own claims and
  * all cancellations in JOBS_EVENTS with one tail. When its claim comes back to it, every
- * cancellation that the stream holds before it has come too: the jobs they name are dropped, the
+ * cancellation that the stream holds before it has come too: the jobs they hit are dropped, the
  * others start. A cancellation behind the claim has lost, and whoever wrote it reads the same
  * order. That one stream order is the only lock there is, and nobody waits for anybody. */
 
@@ -54,22 +54,26 @@ static uint32_t claiming_in_all(const struct worker *worker)
     return sum;
 }
 
-/* True if the job need not be claimed any more; it is then gone. */
+/* True if the job is not to be claimed or started, or not yet; it is then gone from here. */
 static bool dispose(struct jj_attempt *attempt)
 {
-    if (jj__lease_is_lost(attempt))
+    if (jj__lease_is_lost(attempt)) {
         jj__attempt_free(attempt);
-    else if (jj__cancels_has(&attempt->worker->cancels, attempt->job.id, attempt->job.redrives))
+        return true;
+    }
+    enum cancel_verdict verdict = jj__ask_judge(attempt);
+
+    if (verdict == CANCEL_DROP)
         jj__attempt_ack(attempt);
-    else
-        return false;
-    return true;
+    else if (verdict == CANCEL_ASK)
+        jj__ask(attempt);
+    return verdict != CANCEL_NONE;
 }
 
 static struct claim claim_of(const struct jj_attempt *attempt, size_t limit)
 {
     struct claim claim = {.job = &attempt->job,
-                          .seq = attempt->seq,
+                          .seq = attempt->entry.seq,
                           .attempt = attempt->number,
                           .max_attempts = attempt->max_attempts,
                           .lost = attempt->lost,
@@ -250,21 +254,38 @@ static void note_round_trip(struct worker *worker, int64_t sent_us)
         worker->round_trip_us == 0 ? sample : worker->round_trip_us * 0.9 + sample * 0.1;
 }
 
+static void tell_started(struct jj_attempt *attempt)
+{
+    struct event event;
+
+    jj__commit_fill(attempt, EVENT_STARTED, &event);
+    jj__commit_tell(attempt->worker, &event);
+}
+
 static void start_jobs(struct worker *worker, struct attempt_queue *claimed)
 {
     struct attempt_queue starting = {0};
     struct jj_attempt *attempt;
-    struct event event;
 
     while ((attempt = jj__queue_pop(claimed)) != NULL) {
         attempt->handler->claiming--;
+        attempt->claimed = true;
+        attempt->claimed_at = worker->cancels.added;
         if (dispose(attempt))
             continue;
-        jj__commit_fill(attempt, EVENT_STARTED, &event);
-        jj__commit_tell(worker, &event);
+        tell_started(attempt);
         jj__queue_push(&starting, attempt);
     }
     jj__run_queue(worker, &starting);
+}
+
+void jj__claim_start(struct jj_attempt *attempt)
+{
+    struct attempt_queue starting = {0};
+
+    tell_started(attempt);
+    jj__queue_push(&starting, attempt);
+    jj__run_queue(attempt->worker, &starting);
 }
 
 static void take_claim(struct worker *worker, struct broker_msg *msg)
@@ -291,11 +312,13 @@ static void take_cancellations(struct worker *worker, struct broker_msg *msg)
         jj__log(&worker->log, JJ_LOG_WARN, "unreadable cancellation: %s", err.text);
         return;
     }
-    for (size_t i = 0; i < events.count; i++)
-        if (!jj__cancels_add(&worker->cancels, events.events[i].id, events.events[i].redrives,
+    for (size_t i = 0; i < events.count; i++) {
+        const struct event *event = &events.events[i];
+        uint64_t generation = (uint64_t)event->attempts + event->snoozes;
+        if (!jj__cancels_add(&worker->cancels, event->id, event->redrives, generation,
                              jj__clock_mono_ms()))
-            jj__log(&worker->log, JJ_LOG_ERROR, "no memory for the cancellation of %s",
-                    events.events[i].id);
+            jj__log(&worker->log, JJ_LOG_ERROR, "no memory for the cancellation of %s", event->id);
+    }
     jj__pb_events_free(&events);
 }
 
@@ -304,7 +327,7 @@ static void take(void *ctx, struct broker_msg *msg, const struct delivery *deliv
     struct worker *worker = ctx;
     char name[JJ_NAME_SIZE];
 
-    (void)delivery;
+    worker->events_seq = delivery->seq;
     if (jj__subject_read_claims(jj__msg_subject(msg), name))
         take_claim(worker, msg);
     else

@@ -182,6 +182,10 @@ void jj__commit_returned(struct jj_attempt *attempt)
         jj__attempt_free(attempt);
         return;
     }
+    if (attempt->interrupted && !completed && !timed_out) {
+        jj__attempt_give_back(attempt); /* it gave up because it was told to */
+        return;
+    }
     if (timed_out) {
         snprintf(text, sizeof(text), "timeout after %lld ms", (long long)attempt->timeout_ms);
         set_error(attempt, text);
@@ -495,6 +499,7 @@ static void publish_retry(struct jj_attempt *attempt)
     const struct resend resend = {.job = &attempt->job,
                                   .attempts = put_off ? attempt->job.attempts : attempt->number,
                                   .snoozes = attempt->job.snoozes + (put_off ? 1 : 0),
+                                  .put_offs = attempt->too_early ? attempt->job.put_offs + 1 : 0,
                                   .run_at_ms = attempt->run_at_ms};
     jj_error err;
 

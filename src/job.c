@@ -8,6 +8,7 @@
 
 #include "job.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "rfc3339.h"
@@ -22,6 +23,7 @@ enum field {
     FIELD_ATTEMPTS,
     FIELD_REDRIVES,
     FIELD_SNOOZES,
+    FIELD_PUT_OFFS,
     FIELD_TIMEOUT,
     FIELD_RUN_AT,
     FIELD_CREATED_AT,
@@ -39,6 +41,7 @@ static const struct {
     [FIELD_ATTEMPTS] = {JJ__HEADER_ATTEMPTS, "0 to 1000000"},
     [FIELD_REDRIVES] = {JJ__HEADER_REDRIVES, "0 to 1000000"},
     [FIELD_SNOOZES] = {JJ__HEADER_SNOOZES, "0 to 1000000"},
+    [FIELD_PUT_OFFS] = {JJ__HEADER_PUT_OFFS, "0 to 1000000"},
     [FIELD_TIMEOUT] = {JJ__HEADER_TIMEOUT, "milliseconds from 1 on, in digits"},
     [FIELD_RUN_AT] = {JJ__HEADER_RUN_AT, "a time as in RFC 3339"},
     [FIELD_CREATED_AT] = {JJ__HEADER_CREATED_AT, "a time as in RFC 3339"},
@@ -112,6 +115,8 @@ static bool read_field(enum field field, const char *value, struct job *job)
         return read_count(value, 0, COUNT_MAX, &job->redrives);
     case FIELD_SNOOZES:
         return read_count(value, 0, COUNT_MAX, &job->snoozes);
+    case FIELD_PUT_OFFS:
+        return read_count(value, 0, COUNT_MAX, &job->put_offs);
     case FIELD_TIMEOUT:
         return read_ms(value, &job->timeout_ms);
     case FIELD_RUN_AT:
@@ -180,6 +185,21 @@ jj_status jj__job_read(const struct job_message *message, struct job *job_out, j
     job_out->header_count = message->header_count;
     job_out->created_at_ms = message->stored_at_ms;
     return read_headers(job_out, err);
+}
+
+void jj__job_name_due(struct job *job)
+{
+    char name[JJ_NAME_SIZE], id[JJ_NAME_SIZE];
+    const char *next = jj__header_find(job->headers, job->header_count, JJ__HEADER_SCHEDULE_NEXT);
+    const char *from = jj__header_find(job->headers, job->header_count, JJ__HEADER_SCHEDULER);
+    int64_t next_ms;
+
+    if (jj__header_find(job->headers, job->header_count, JJ__HEADER_ID) != NULL)
+        return;
+    if (job->schedule_id != NULL && next != NULL && jj__rfc3339_read(next, &next_ms))
+        snprintf(job->id, sizeof(job->id), "%.50s-%lld", job->schedule_id, (long long)next_ms);
+    else if (from != NULL && jj__subject_read_schedule(from, name, id))
+        snprintf(job->id, sizeof(job->id), "%s", id);
 }
 
 const char *jj__header_find(const jj_header *headers, size_t count, const char *name)

@@ -23,6 +23,7 @@ struct job {
     uint32_t max_attempts; /* 0: not said */
     uint32_t redrives;
     uint32_t snoozes;
+    uint32_t put_offs;  /* of these the last ones, that no run led to */
     int64_t timeout_ms; /* 0: not said */
     int64_t created_at_ms;
     int64_t run_at_ms;       /* 0: not said */
@@ -48,10 +49,15 @@ struct job_message {
  * one name the first counts; names compare exactly.
  * INVALID: a header can't be read; the text names header and value (cut, printable) and says what
  * is allowed: Job-Id and Job-Schedule-Id are tokens, Job-Max-Attempts 1..1000, Job-Attempts,
- * Job-Redrives and Job-Snoozes 0..1000000, Job-Timeout 1..INT64_MAX ms in decimal digits only,
- * Job-Run-At and Job-Created-At RFC 3339.
- * PROTOCOL: the subject is of neither form; job_out is then empty. */
+ * Job-Redrives, Job-Snoozes and Job-Put-Offs 0..1000000, Job-Timeout 1..INT64_MAX ms in decimal
+ * digits only, Job-Run-At and Job-Created-At RFC 3339. PROTOCOL: the subject is of neither form;
+ * job_out is then empty. */
 jj_status jj__job_read(const struct job_message *message, struct job *job_out, jj_error *err);
+
+/* Give a job from JOBS_SCHEDULE that does not say its id the one it will have: of a recurring
+ * schedule's tick, the schedule's id and the time of the next tick, so that a tick that comes twice
+ * is one job; else the last token of the schedule's subject. */
+void jj__job_name_due(struct job *job);
 
 /* The value of the first header of that name, or NULL. */
 const char *jj__header_find(const jj_header *headers, size_t count, const char *name);

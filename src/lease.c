@@ -5,7 +5,8 @@
  * A job is ours as long as the broker hears of it within ack_wait. A worker that could not say so
  * for that long, because it was frozen or cut off, has lost it: somebody else may be running it.
  * From then on it answers nothing for that job, as a late answer would hit the other one's
- * delivery, but the acknowledgement of one that really completed. */
+ * delivery, but the acknowledgement of one that really completed. Unless the broker gives it to
+ * this very worker again: then it is ours as before. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,32 @@ void jj__lease_take(struct jj_attempt *attempt, int64_t now_ms)
     worker->attempts++;
 }
 
+/* The handler was told to stop; one that has not begun, and so was told nothing, just goes on. */
+static void take_back_the_stop(struct jj_attempt *attempt)
+{
+    struct worker *worker = attempt->worker;
+
+    pthread_mutex_lock(&worker->lock); /* under which a slot looks whether to begin */
+    if (attempt->stage != STAGE_RUNNING)
+        attempt->interrupted = false;
+    if (!attempt->timed_out)
+        atomic_store(&attempt->stopping, false);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void jj__lease_regain(struct jj_attempt *attempt, int64_t now_ms)
+{
+    attempt->lease_until_ms = now_ms + attempt->handler->facts.ack_wait_ms;
+    attempt->renew_ms = now_ms + attempt->handler->facts.ack_wait_ms / 3;
+    attempt->renewal = 0; /* what was said under way was said of the old delivery */
+    if (!attempt->lease_lost)
+        return;
+    attempt->lease_lost = false;
+    take_back_the_stop(attempt);
+    jj__log(&attempt->worker->log, JJ_LOG_INFO, "lease regained: job %s, attempt %u",
+            attempt->job.id, (unsigned)attempt->number);
+}
+
 void jj__lease_drop(struct jj_attempt *attempt)
 {
     struct worker *worker = attempt->worker;
@@ -53,9 +80,10 @@ void jj__lease_drop(struct jj_attempt *attempt)
 
 bool jj__lease_is_lost(struct jj_attempt *attempt)
 {
-    if (attempt->lease_lost || jj__clock_mono_ms() < attempt->lease_until_ms)
+    if (attempt->lease_lost || attempt->orphan || jj__clock_mono_ms() < attempt->lease_until_ms)
         return attempt->lease_lost;
     attempt->lease_lost = true;
+    attempt->interrupted = true;
     atomic_store(&attempt->stopping, true);
     jj__log(&attempt->worker->log, JJ_LOG_WARN, "lease lost: job %s, attempt %u", attempt->job.id,
             (unsigned)attempt->number);
@@ -64,13 +92,14 @@ bool jj__lease_is_lost(struct jj_attempt *attempt)
 
 static bool is_due(struct jj_attempt *attempt, int64_t now_ms)
 {
-    return !attempt->settled && !jj__lease_is_lost(attempt) && now_ms >= attempt->renew_ms;
+    return !attempt->settled && !attempt->orphan && !jj__lease_is_lost(attempt) &&
+           now_ms >= attempt->renew_ms;
 }
 
 static void renew(struct jj_attempt *attempt, int64_t now_ms, const char *reply)
 {
     const struct outgoing in_progress = {
-        .subject = jj__msg_reply(attempt->msg), .reply = reply, .data = "+WPI", .len = 4};
+        .subject = jj__attempt_reply(attempt), .reply = reply, .data = "+WPI", .len = 4};
 
     if (!jj__broker_send(attempt->worker->broker, &in_progress))
         return;

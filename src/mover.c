@@ -11,14 +11,12 @@
 
 #include "mover.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker_pull.h"
 #include "clock.h"
 #include "resend.h"
-#include "rfc3339.h"
 #include "subject.h"
 
 #define HELD_MAX        4096
@@ -188,24 +186,6 @@ static int64_t turn(void *ctx, int64_t now_ms)
 
 /* ---- taking ---- */
 
-/* The id of a job that does not say: of a recurring schedule's tick, the schedule's id and the time
- * of the next tick, so that a tick that comes twice is one job; else the last token of the
- * schedule's subject. */
-static void name_job(struct job *job)
-{
-    char name[JJ_NAME_SIZE], id[JJ_NAME_SIZE];
-    const char *next = jj__header_find(job->headers, job->header_count, JJ__HEADER_SCHEDULE_NEXT);
-    const char *from = jj__header_find(job->headers, job->header_count, JJ__HEADER_SCHEDULER);
-    int64_t next_ms;
-
-    if (jj__header_find(job->headers, job->header_count, JJ__HEADER_ID) != NULL)
-        return;
-    if (job->schedule_id != NULL && next != NULL && jj__rfc3339_read(next, &next_ms))
-        snprintf(job->id, sizeof(job->id), "%.50s-%lld", job->schedule_id, (long long)next_ms);
-    else if (from != NULL && jj__subject_read_schedule(from, name, id))
-        snprintf(job->id, sizeof(job->id), "%s", id);
-}
-
 static bool read_due(struct due *due)
 {
     struct delivery delivery;
@@ -232,7 +212,7 @@ static bool read_due(struct due *due)
     if (s != JJ_OK)
         due->unreadable_seq = delivery.seq; /* its worker fails it, and says why */
     else
-        name_job(&due->job);
+        jj__job_name_due(&due->job);
     due->wall_ms = s == JJ_OK ? due->job.run_at_ms : 0;
     return true;
 }

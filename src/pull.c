@@ -1,29 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Taking jobs in: from a message to a job that may be claimed.
+/* Taking jobs in: how many, and from a message to a job in our hands.
  *
  * How many may come is decided here. A job that could not start soon would better go to another
  * worker, so there are as many as slots are free, and beyond that only what its handler, by its
  * mean time, works off while a claim is under way: a lot for handlers of microseconds, nothing for
- * those that take longer than the broker's answer.
- *
- * A message that was delivered before may be of a job that is over, or whose worker died: the index
- * is asked. */
+ * those that take longer than the broker's answer. */
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
-#include "codec_pb_request.h"
-#include "redeliver.h"
 #include "subject.h"
 #include "worker.h"
 
 #define PREFETCH_MAX     1024  /* jobs of one name */
 #define PREFETCH_WORK_US 20000 /* and no more than that much work for all slots */
 #define HOT_MS           1000  /* a name that had no job for so long gets one at a time */
-#define ASK_LIMIT_MS     2000
 #define HELD_TOO_LONG_MS 1000
 
 /* ---- how many ---- */
@@ -92,83 +85,6 @@ void jj__pull_turn(struct worker *worker, int64_t now_ms)
     }
 }
 
-/* ---- a job that was delivered before ---- */
-
-static void hold(struct jj_attempt *attempt)
-{
-    attempt->stage = STAGE_HELD;
-    attempt->held_at_ms = jj__clock_mono_ms();
-    jj__queue_push(&attempt->handler->held, attempt);
-}
-
-static void judge_lost(struct jj_attempt *attempt)
-{
-    char text[64];
-
-    if (attempt->lost <= attempt->worker->options->max_lost) {
-        hold(attempt);
-        return;
-    }
-    snprintf(text, sizeof(text), "worker lost %u times", (unsigned)attempt->lost);
-    jj__commit_unrun(attempt, text);
-}
-
-static void take_facts(void *ctx, struct broker_msg *msg, jj_status status)
-{
-    struct jj_attempt *attempt = ctx;
-    struct worker *worker = attempt->worker;
-    struct job_facts facts = {0};
-    bool known = status == JJ_OK && jj__msg_header(msg, "Nats-Service-Error-Code") == NULL &&
-                 jj__pb_read_facts(jj__msg_data(msg), jj__msg_len(msg), &facts, NULL) == JJ_OK;
-
-    if (msg != NULL)
-        jj__msg_free(msg);
-    attempt->handler->asking--;
-    if (worker->stopping || attempt->lease_lost) {
-        jj__attempt_give_back(attempt);
-        return;
-    }
-    attempt->lost = (uint32_t)(attempt->delivered - 1);
-    if (known && jj__redeliver_is_over(&facts, &attempt->job)) {
-        jj__log(&worker->log, JJ_LOG_DEBUG, "job %s was delivered again, but is past that",
-                attempt->job.id);
-        jj__attempt_ack(attempt);
-        return;
-    }
-    if (known)
-        attempt->lost = jj__redeliver_lost(&facts, &attempt->job);
-    judge_lost(attempt);
-}
-
-static void ask_index(struct jj_attempt *attempt)
-{
-    struct worker *worker = attempt->worker;
-    char subject[JJ__SUBJECT_SIZE];
-    char seq[24];
-    struct buf body = {0};
-
-    jj__subject_request(subject, "get", attempt->job.name);
-    snprintf(seq, sizeof(seq), "%llu", (unsigned long long)attempt->seq);
-    const jj_header headers[] = {{"Content-Type", "application/protobuf"}, {"Jobs-Seq", seq}};
-    jj_status s = jj__pb_write_get(&body, attempt->job.id, NULL);
-    const struct question question = {.message = {.subject = subject,
-                                                  .headers = headers,
-                                                  .header_count = 2,
-                                                  .data = body.data,
-                                                  .len = body.len},
-                                      .deadline_ms = jj__clock_mono_ms() + ASK_LIMIT_MS,
-                                      .answer = take_facts,
-                                      .ctx = attempt};
-
-    attempt->stage = STAGE_ASKING;
-    attempt->handler->asking++;
-    if (s == JJ_OK)
-        s = jj__broker_ask(worker->broker, &question, NULL);
-    jj__buf_done(&body);
-    if (s != JJ_OK)
-        take_facts(attempt, NULL, s);
-}
-
 /* ---- a message ---- */
 
 static struct jj_attempt *new_attempt(struct handler *handler, struct worker *worker,
@@ -181,6 +97,7 @@ static struct jj_attempt *new_attempt(struct handler *handler, struct worker *wo
     attempt->worker = worker;
     attempt->handler = handler;
     attempt->msg = msg;
+    attempt->entry.holder = attempt;
     attempt->delay_ms = -1;
     return attempt;
 }
@@ -198,7 +115,8 @@ static bool read_job(struct jj_attempt *attempt, jj_error *bad)
     jj_status s = jj__msg_headers(attempt->msg, &attempt->headers, &header_count, NULL);
     if (s == JJ_ERR_NO_MEMORY)
         return false; /* it comes again after ack_wait */
-    attempt->seq = delivery.seq;
+    attempt->entry.seq = delivery.seq;
+    attempt->entry.stored_at_ms = delivery.stored_at_ms;
     attempt->delivered = delivery.delivered;
     const struct job_message message = {.subject = jj__msg_subject(attempt->msg),
                                         .data = jj__msg_data(attempt->msg),
@@ -240,24 +158,21 @@ static void take_job(void *ctx, struct broker_msg *msg)
         return;
     }
     handler->last_job_ms = now_ms;
+    attempt->taken_ms = now_ms;
     jj__lease_take(attempt, now_ms);
     if (!read_job(attempt, &bad)) {
         jj__attempt_free(attempt);
         return;
     }
+    if (jj__adopt(attempt))
+        return;
     set_limits(attempt);
     if (worker->stopping)
         jj__attempt_give_back(attempt);
     else if (bad.status != JJ_OK)
         jj__commit_unrun(attempt, bad.text);
-    else if (jj__cancels_has(&worker->cancels, attempt->job.id, attempt->job.redrives))
-        jj__attempt_ack(attempt);
-    else if (attempt->job.run_at_ms > jj__clock_wall_ms())
-        jj__commit_too_early(attempt);
-    else if (attempt->delivered > 1)
-        ask_index(attempt);
     else
-        hold(attempt);
+        jj__ask_admit(attempt);
 }
 
 jj_status jj__pull_handler(struct worker *worker, struct handler *handler, jj_error *err)

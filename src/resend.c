@@ -16,7 +16,7 @@
 #include "rfc3339.h"
 #include "subject.h"
 
-#define OWN_HEADERS 9
+#define OWN_HEADERS 10
 #define NUMBER_SIZE 12
 
 struct texts {
@@ -25,6 +25,7 @@ struct texts {
     char target[JJ__SUBJECT_SIZE];
     char attempts[NUMBER_SIZE];
     char snoozes[NUMBER_SIZE];
+    char put_offs[NUMBER_SIZE];
     char run_at[JJ__RFC3339_SIZE];
     char created_at[JJ__RFC3339_SIZE];
 };
@@ -67,7 +68,7 @@ static bool replaced(const struct resend *resend, const char *name)
 {
     static const char *const always[] = {JJ__HEADER_ID, JJ__HEADER_CREATED_AT};
     static const char *const unless_due[] = {JJ__HEADER_ATTEMPTS, JJ__HEADER_SNOOZES,
-                                             JJ__HEADER_RUN_AT};
+                                             JJ__HEADER_PUT_OFFS, JJ__HEADER_RUN_AT};
 
     if (strncasecmp(name, "Nats-", 5) == 0)
         return true;
@@ -106,6 +107,10 @@ static void add_own(const struct resend *resend, struct texts *texts, struct hea
     if (resend->snoozes > 0) {
         snprintf(texts->snoozes, sizeof(texts->snoozes), "%u", (unsigned)resend->snoozes);
         add(headers, JJ__HEADER_SNOOZES, texts->snoozes);
+    }
+    if (resend->put_offs > 0) {
+        snprintf(texts->put_offs, sizeof(texts->put_offs), "%u", (unsigned)resend->put_offs);
+        add(headers, JJ__HEADER_PUT_OFFS, texts->put_offs);
     }
     if (resend->run_at_ms <= 0)
         return;

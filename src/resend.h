@@ -10,6 +10,7 @@ struct resend {
     const struct job *job;
     uint32_t attempts; /* finished ones */
     uint32_t snoozes;
+    uint32_t put_offs;       /* of these the last ones, that no run led to */
     int64_t run_at_ms;       /* 0: at once */
     bool due;                /* by a mover: as it is, to the queue */
     uint64_t unreadable_seq; /* by a mover: its headers make no sense, the worker will say so; this

@@ -252,6 +252,8 @@ void jj__subject_request(char out[JJ__SUBJECT_SIZE], const char *verb, const cha
     char *at = put_text(out, "jobs.");
 
     at = put_text(at, verb);
+    if (name == NULL)
+        return;
     at = put_text(at, ".");
     put_token(at, name);
 }

@@ -25,6 +25,7 @@
 #define JJ__HEADER_ATTEMPTS        "Job-Attempts"
 #define JJ__HEADER_REDRIVES        "Job-Redrives"
 #define JJ__HEADER_SNOOZES         "Job-Snoozes"
+#define JJ__HEADER_PUT_OFFS        "Job-Put-Offs"
 #define JJ__HEADER_RUN_AT          "Job-Run-At"
 #define JJ__HEADER_TIMEOUT         "Job-Timeout"
 #define JJ__HEADER_SCHEDULE_ID     "Job-Schedule-Id"
@@ -40,6 +41,17 @@
 #define JJ__HEADER_BATCH_ID        "Nats-Batch-Id"
 #define JJ__HEADER_BATCH_SEQUENCE  "Nats-Batch-Sequence"
 #define JJ__HEADER_BATCH_COMMIT    "Nats-Batch-Commit"
+#define JJ__HEADER_TIME_ZONE       "Nats-Schedule-Time-Zone"
+#define JJ__HEADER_ERROR           "Nats-Service-Error"
+#define JJ__HEADER_ERROR_CODE      "Nats-Service-Error-Code"
+#define JJ__HEADER_JOBS_SEQ        "Jobs-Seq"
+#define JJ__HEADER_SCHEDULE_SEQ    "Jobs-Schedule-Seq"
+#define JJ__HEADER_EVENTS_SEQ      "Jobs-Events-Seq"
+#define JJ__HEADER_WAIT            "Jobs-Wait"
+
+/* What queue group the index services are, and how a request and its answer are in protobuf. */
+#define JJ__SERVICE_QUEUE "jobs"
+#define JJ__TYPE_PROTOBUF "application/protobuf"
 
 /* 1 to 64 of A-Z a-z 0-9 _ -: what may stand as a token of a subject. Names, ids and workers. */
 bool jj__token_valid(const char *text);
@@ -59,7 +71,7 @@ void jj__subject_live_of(char out[JJ__SUBJECT_SIZE], const char *name_or_id, con
 void jj__subject_log_of(char out[JJ__SUBJECT_SIZE], const char *id);
 #define JJ__SUBJECT_LOG "log.job"
 
-/* jobs.<verb>.<name>: a request to the index service about one name. */
+/* jobs.<verb>.<name>: a request to the index service about one name; NULL: jobs.<verb>. */
 void jj__subject_request(char out[JJ__SUBJECT_SIZE], const char *verb, const char *name);
 
 /* Parsers: false unless the subject is exactly of that form with valid tokens. */

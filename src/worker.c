@@ -19,30 +19,57 @@
 #define EVENTS_MAX     1000
 #define STOP_CHECK_MS  20
 #define DRAIN_LIMIT_MS 2000
+/* What was delivered so soon after a connect may have been read before we knew of it. */
+#define CONNECT_SLACK_MS 1000
 
 /* ---- answering for a job ---- */
+
+const char *jj__attempt_reply(const struct jj_attempt *attempt)
+{
+    return attempt->reply != NULL ? attempt->reply : jj__msg_reply(attempt->msg);
+}
+
+/* A broker that went down meanwhile may not know of this delivery, and ignores its acknowledgement;
+ * the message then comes again. */
+static void note_ack(struct jj_attempt *attempt, bool sent)
+{
+    struct worker *worker = attempt->worker;
+    const struct acked_message message = {attempt->entry.seq, attempt->entry.stored_at_ms};
+    int64_t now_ms = jj__clock_mono_ms();
+
+    if (!sent ||
+        (worker->connected_ms > 0 && attempt->taken_ms < worker->connected_ms + CONNECT_SLACK_MS))
+        jj__acked_doubt(&worker->acked, message, now_ms);
+    else
+        jj__acked_note(&worker->acked, message, now_ms);
+}
 
 void jj__attempt_answer(struct jj_attempt *attempt, const char *text)
 {
     const struct outgoing message = {
-        .subject = jj__msg_reply(attempt->msg), .data = text, .len = strlen(text)};
+        .subject = jj__attempt_reply(attempt), .data = text, .len = strlen(text)};
     struct worker *worker = attempt->worker;
 
-    if (jj__lease_is_lost(attempt) && attempt->outcome != EVENT_COMPLETED)
+    if (attempt->orphan || (jj__lease_is_lost(attempt) && attempt->outcome != EVENT_COMPLETED))
         return;
-    if (!jj__broker_send(worker->broker, &message))
+    bool sent = jj__broker_send(worker->broker, &message);
+    if (!sent)
         jj__log(&worker->log, JJ_LOG_DEBUG, "%s of job %s not sent, it will come again", text,
                 attempt->job.id);
+    if (text[0] == '+')
+        note_ack(attempt, sent);
 }
 
 void jj__attempt_free(struct jj_attempt *attempt)
 {
+    jj__held_remove(&attempt->worker->held, &attempt->entry);
     jj__lease_drop(attempt);
     if (attempt->settled)
         attempt->worker->settled--;
     if (attempt->timeout_ms > 0)
         attempt->worker->timed--;
     jj__msg_free(attempt->msg);
+    free(attempt->reply);
     free(attempt->headers);
     free(attempt->result);
     free(attempt->error);
@@ -172,11 +199,23 @@ static void begin_stop(void *ctx)
     for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next)
         while ((attempt = jj__queue_pop(&handler->held)) != NULL)
             jj__attempt_give_back(attempt);
+    while ((attempt = jj__queue_pop(&worker->doubtful)) != NULL)
+        jj__attempt_give_back(attempt);
     if (jj__broker_ask(worker->broker, &echo, NULL) != JJ_OK)
         worker->drained = true; /* not connected: nothing comes */
 }
 
 /* ---- turns ---- */
+
+static void connected(void *ctx, bool is_connected)
+{
+    struct worker *worker = ctx;
+    int64_t now_ms = jj__clock_mono_ms();
+
+    if (!is_connected)
+        jj__acked_doubt_noted(&worker->acked, now_ms);
+    worker->connected_ms = now_ms;
+}
 
 static int64_t turn(void *ctx, int64_t now_ms)
 {
@@ -190,6 +229,9 @@ static int64_t turn(void *ctx, int64_t now_ms)
         jj__commit_returned(attempt);
     int64_t next_ms = jj__lease_turn(worker, now_ms);
     jj__commit_turn(worker, notes, now_ms);
+    int64_t ask_ms = jj__ask_turn(worker, now_ms);
+    if (ask_ms < next_ms)
+        next_ms = ask_ms;
     jj__claim_turn(worker, now_ms);
     if (worker->commit_again_ms > now_ms && worker->commit_again_ms < next_ms)
         next_ms = worker->commit_again_ms;
@@ -300,7 +342,8 @@ static void open_ports(void *ctx)
         s = jj__mover_open(worker->broker, &worker->log, opening->due, &worker->mover,
                            opening->err);
     if (s == JJ_OK) {
-        worker->member = (struct broker_member){.turn = turn, .ctx = worker};
+        worker->member =
+            (struct broker_member){.turn = turn, .connected = connected, .ctx = worker};
         jj__broker_member_add(worker->broker, &worker->member);
     } else {
         close_ports(worker);
@@ -413,6 +456,8 @@ void jj__worker_free(struct worker *worker)
         free(handler);
     }
     free_notes(worker->notes);
+    jj__held_done(&worker->held);
+    jj__acked_done(&worker->acked);
     jj__mover_free(worker->mover);
     jj__buf_done(&worker->scratch);
     jj__buf_done(&worker->live);

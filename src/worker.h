@@ -13,6 +13,7 @@
 
 #include <jetjobs/worker.h>
 
+#include "acked.h"
 #include "broker.h"
 #include "broker_provision.h"
 #include "broker_pull.h"
@@ -20,6 +21,7 @@
 #include "buf.h"
 #include "cancels.h"
 #include "event.h"
+#include "held.h"
 #include "job.h"
 #include "log.h"
 #include "mover.h"
@@ -29,7 +31,7 @@ struct worker;
 
 /* How far a job that this worker holds has come. */
 enum stage {
-    STAGE_ASKING,   /* delivered again: the index is asked what became of it */
+    STAGE_ASKING,   /* the index is asked what became of it, or will be again */
     STAGE_HELD,     /* waits to be claimed */
     STAGE_CLAIMING, /* its claim is under way */
     STAGE_QUEUED,   /* waits for a slot */
@@ -49,10 +51,11 @@ struct jj_attempt {
     struct jj_attempt *lease_next, *lease_prev; /* among all that are held, next to renew first */
     struct worker *worker;
     struct handler *handler;
-    struct broker_msg *msg; /* the job's message */
+    struct broker_msg *msg; /* the job's message, of its first delivery to us */
+    char *reply;            /* of a later delivery, which is answered instead; NULL: none */
     jj_header *headers;
     struct job job;
-    uint64_t seq;
+    struct held_entry entry; /* among those that are held, by sequence in JOBS */
     uint64_t delivered;
     uint32_t number; /* of the attempt, from 1 */
     uint32_t max_attempts;
@@ -60,12 +63,24 @@ struct jj_attempt {
     enum stage stage;
     int64_t timeout_ms; /* 0: none */
 
+    bool asked;           /* the index was, or there is none */
+    bool ask_anew;        /* what it will answer is too old */
+    bool patient;         /* it waits for an index and does not count as being asked about */
+    bool claimed;         /* our claim has come back, it may start */
+    uint64_t asking_of;   /* how many cancellations had come when the index was asked */
+    uint64_t cleared;     /* the index knew of so many and did not call the job over */
+    uint64_t claimed_at;  /* how many had come before our claim */
+    int64_t ask_again_ms; /* steady clock */
+
+    int64_t taken_ms;       /* steady clock: when it was delivered */
     int64_t held_at_ms;     /* steady clock: since when it waits to be claimed */
     int64_t lease_until_ms; /* steady clock */
     int64_t renew_ms;       /* when to say "in progress" next */
     int64_t renewed_ms;     /* when that was last said */
     uint64_t renewal;       /* in which round; the server has not answered yet. 0: it has */
     bool lease_lost;
+    bool interrupted; /* it was, and the handler was told to stop: only its success counts */
+    bool orphan;      /* its message is gone, and another job has that sequence */
 
     int64_t started_us;   /* guarded by worker.lock: steady clock, when its handler began */
     int64_t duration_us;  /* guarded by worker.lock: of the handler, once it has returned */
@@ -150,8 +165,13 @@ struct worker {
     struct mover *mover;
 
     /* Broker thread only. */
+    struct held held;
+    struct acked acked;
+    int64_t connected_ms; /* when the connection was last lost or made; 0: it never was lost */
     struct tail *tail;
+    uint64_t events_seq; /* of the last message on it */
     struct cancels cancels;
+    struct attempt_queue doubtful; /* the index is to be asked about them again */
     struct claim_batch *claims, **claims_end;
     size_t claims_in_flight;
     uint64_t next_claim;
@@ -221,6 +241,8 @@ void jj__worker_free(struct worker *worker);
 
 /* Send +ACK, -NAK: only as far as the lease allows. */
 void jj__attempt_answer(struct jj_attempt *attempt, const char *text);
+/* Where its message is answered. */
+const char *jj__attempt_reply(const struct jj_attempt *attempt);
 /* Forget a held job: its message stays as it is with the broker. */
 void jj__attempt_free(struct jj_attempt *attempt);
 /* Answer the broker and forget it. ack: it is over; nak: another may have it at once. */
@@ -236,11 +258,30 @@ void jj__pull_turn(struct worker *worker, int64_t now_ms);
 /* How many jobs of it may be claimed beyond the free slots. */
 uint32_t jj__pull_prefetch(const struct worker *worker, const struct handler *handler);
 
+/* ---- adopt.c ---- */
+
+/* A message that came in, read: true if its job is in our hands already, or is over; it is then
+ * gone. */
+bool jj__adopt(struct jj_attempt *fresh);
+
+/* ---- ask.c ---- */
+
+/* What the cancellations that have come mean for it. */
+enum cancel_verdict jj__ask_judge(const struct jj_attempt *attempt);
+/* Ask the index what became of its job; what the answer calls for is then done. */
+void jj__ask(struct jj_attempt *attempt);
+/* An unclaimed job: drop it, ask about it, put it off, or hold it to be claimed. */
+void jj__ask_admit(struct jj_attempt *attempt);
+/* Ask again about those that are in doubt; returns when to come again. */
+int64_t jj__ask_turn(struct worker *worker, int64_t now_ms);
+
 /* ---- claim.c ---- */
 
 jj_status jj__claim_open(struct worker *worker, jj_error *err);
 void jj__claim_turn(struct worker *worker, int64_t now_ms);
 void jj__claim_close(struct worker *worker);
+/* Start a job whose claim has come back. */
+void jj__claim_start(struct jj_attempt *attempt);
 
 /* ---- run.c ---- */
 
@@ -276,6 +317,8 @@ jj_status jj__lease_open(struct worker *worker, jj_error *err);
 void jj__lease_close(struct worker *worker);
 void jj__lease_take(struct jj_attempt *attempt, int64_t now_ms);
 void jj__lease_drop(struct jj_attempt *attempt);
+/* It was delivered to us again: it is ours, lost or not. */
+void jj__lease_regain(struct jj_attempt *attempt, int64_t now_ms);
 /* True once it is lost; says so the first time. */
 bool jj__lease_is_lost(struct jj_attempt *attempt);
 /* Renew what is due, notice what is lost or has timed out; returns when to come again. */
