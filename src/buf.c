@@ -47,6 +47,8 @@ char *jj__buf_reserve(struct buf *buf, size_t len)
     if (jj__buf_fits(buf, len)) {
         cap = next_cap(buf, buf->len + len);
         data = realloc(buf->data, cap);
+    } else {
+        buf->beyond_max = true;
     }
     if (data == NULL) {
         buf->failed = true;
@@ -110,6 +112,7 @@ void jj__buf_truncate(struct buf *buf, size_t len)
     if (len < buf->len)
         buf->len = len;
     buf->failed = false;
+    buf->beyond_max = false;
 }
 
 void jj__buf_done(struct buf *buf)

@@ -16,6 +16,7 @@ struct buf {
     size_t cap;
     size_t max;
     bool failed;
+    bool beyond_max; /* failed because of max, not because there was no memory */
 };
 
 void jj__buf_add(struct buf *buf, const void *data, size_t len);

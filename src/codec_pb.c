@@ -119,6 +119,12 @@ static void fill_job(struct scratch *scratch, const struct job *job, Jetjobs__V1
     pb->snoozes = job->snoozes;
 }
 
+static void omit_data(Jetjobs__V1__Job *pb)
+{
+    pb->data = bytes_of(NULL, 0);
+    pb->data_omitted = true;
+}
+
 static void fill_claim(struct scratch *scratch, const struct claim *claim, Jetjobs__V1__Claim *pb,
                        Jetjobs__V1__Job *pb_job)
 {
@@ -140,10 +146,8 @@ static void fill_claim(struct scratch *scratch, const struct claim *claim, Jetjo
     pb_job->attempts = 0;
     pb_job->redrives = 0;
     pb_job->snoozes = 0;
-    if (claim->omit_data) {
-        pb_job->data = bytes_of(NULL, 0);
-        pb_job->data_omitted = true;
-    }
+    if (claim->omit_data)
+        omit_data(pb_job);
     pb->job = pb_job;
 }
 
@@ -172,6 +176,8 @@ static void fill_event(struct scratch *scratch, const struct event *event, Jetjo
     pb->percent = event->percent;
     if (event->job != NULL) {
         fill_job(scratch, event->job, pb_job);
+        if (event->omit_data)
+            omit_data(pb_job);
         pb->job = pb_job;
     }
 }
@@ -336,6 +342,6 @@ size_t jj__pb_event_size(const struct event *event)
                   text_size(event->data) + number_size(event->percent);
 
     if (event->job != NULL)
-        size += job_size(event->job, false);
+        size += job_size(event->job, event->omit_data);
     return block_size(size);
 }

@@ -1,53 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Batches of claims and events from protobuf. Whoever may publish to the subject wrote the bytes.
- *
- * protobuf-c checks lengths against the bytes that are left, but it has no other limits: two bytes
- * on the wire may become an entry of a hundred, and a job that is repeated in one claim is merged
- * with itself each time, which is quadratic. It allocates from an arena whose maximum grows with
- * the message and which takes nothing back, so both end early. It checks neither UTF-8 nor meaning:
- * that is done here, before anyone else sees an entry.
- *
- * Versions before 1.4.1 must not be used: their parser could be made to read and shift too far. */
+/* Batches of claims and events from protobuf. Whoever may publish to the subject wrote the bytes:
+ * what they may cost, and what of them can be used, is decided in codec_pb_parts.c. */
 
 #include "codec_pb.h"
 
 #include <string.h>
 
-#include "arena.h"
-#include "codec_json.h"
-#include "jetjobs.pb-c.h"
-#include "log.h"
+#include "codec_pb_parts.h"
 #include "subject.h"
-#include "utf8.h"
 
 /* Entries as small as ours really are take some ten times their bytes. */
 #define MEMORY_PER_BYTE 16
 #define MEMORY_AT_LEAST ((size_t)32 * 1024 * 1024)
 
-#define PERCENT_MAX 100
-
-static void *arena_alloc(void *arena, size_t size)
-{
-    return jj__arena_alloc(arena, size);
-}
-
-static void arena_keep(void *arena, void *memory)
-{
-    (void)arena;
-    (void)memory;
-}
-
 static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor, const void *data,
                                 size_t len, struct arena *arena)
 {
-    ProtobufCAllocator allocator = {
-        .alloc = arena_alloc,
-        .free = arena_keep,
-        .allocator_data = arena,
-    };
-
     arena->max = MEMORY_AT_LEAST + MEMORY_PER_BYTE * len;
-    return protobuf_c_message_unpack(descriptor, &allocator, len, data);
+    return jj__pb_unpack(descriptor, data, len, arena);
 }
 
 /* Free the arena and say why it came to nothing. */
@@ -64,47 +34,9 @@ static jj_status refuse(struct arena *arena, const char *what, jj_error *err)
     return jj__fail(err, JJ_ERR_PROTOCOL, "%s is not in the format of jetjobs", what);
 }
 
-/* Texts are mended where they are; the one that protobuf-c has for absent ones is empty. */
-static const char *text_or_null(char *text)
-{
-    if (text[0] == '\0')
-        return NULL;
-    jj__utf8_mend(text);
-    return text;
-}
-
-static const char *token_or_null(const char *text)
-{
-    return jj__token_valid(text) ? text : NULL;
-}
-
 static void copy_token(char out[JJ_NAME_SIZE], const char *token)
 {
     memcpy(out, token, strlen(token) + 1);
-}
-
-/* The headers that could be sent again; false if there is no memory. */
-static bool read_headers(struct arena *arena, const Jetjobs__V1__Job *pb, struct job *job)
-{
-    jj_header *headers = jj__arena_array(arena, pb->n_headers, sizeof(*headers));
-    size_t count = 0;
-
-    if (headers == NULL)
-        return false;
-    for (size_t i = 0; i < pb->n_headers; i++) {
-        ProtobufCBinaryData *bytes = &pb->headers[i]->value;
-        const char *name = pb->headers[i]->name;
-        const char *value = jj__arena_text(arena, bytes->data, bytes->len);
-        if (value == NULL)
-            return false;
-        if (jj__utf8_valid(name) && jj__header_name_valid(name) && jj__header_value_valid(value) &&
-            strlen(value) == bytes->len)
-            headers[count++] = (jj_header){name, value};
-    }
-    job->headers = headers;
-    job->header_count = count;
-    job->traceparent = jj__header_find(headers, count, JJ__HEADER_TRACEPARENT);
-    return true;
 }
 
 /* All but what tells which job and how often; false if there is no memory. */
@@ -115,8 +47,14 @@ static bool read_job(struct arena *arena, const Jetjobs__V1__Job *pb, struct job
     job->max_attempts = pb->max_attempts;
     job->created_at_ms = pb->created_at_ms;
     job->run_at_ms = pb->run_at_ms;
-    job->schedule_id = token_or_null(pb->schedule_id);
-    return read_headers(arena, pb, job);
+    job->schedule_id = jj__pb_token(pb->schedule_id);
+
+    jj_header *headers;
+    if (!jj__pb_headers(arena, pb, &headers, &job->header_count))
+        return false;
+    job->headers = headers;
+    job->traceparent = jj__header_find(headers, job->header_count, JJ__HEADER_TRACEPARENT);
+    return true;
 }
 
 /* ---- claims ---- */
@@ -162,7 +100,7 @@ static bool read_claims(struct arena *arena, const Jetjobs__V1__ClaimBatch *batc
         if (!read_claim(arena, batch->claims[i], &claims->claims[at], &jobs[at]))
             return false;
     }
-    claims->worker = token_or_null(batch->worker);
+    claims->worker = jj__pb_token(batch->worker);
     claims->number = batch->number;
     claims->time_ms = batch->time_ms;
     return true;
@@ -191,19 +129,6 @@ void jj__pb_claims_free(struct pb_claims *claims)
 
 /* ---- events ---- */
 
-static jj_log_level read_level(const char *text)
-{
-    for (jj_log_level level = JJ_LOG_DEBUG; level <= JJ_LOG_ERROR; level++)
-        if (strcmp(text, jj__log_level_text(level)) == 0)
-            return level;
-    return JJ_LOG_INFO;
-}
-
-static const char *json_or_null(const char *text)
-{
-    return text[0] != '\0' && jj__json_valid(text, strlen(text)) ? text : NULL;
-}
-
 /* The job that an event carries; one that is not the event's is not known. */
 static bool read_event_job(struct arena *arena, const Jetjobs__V1__Event *pb, struct event *event)
 {
@@ -219,13 +144,14 @@ static bool read_event_job(struct arena *arena, const Jetjobs__V1__Event *pb, st
     job->redrives = pb->job->redrives;
     job->snoozes = pb->job->snoozes;
     event->job = job;
+    event->omit_data = pb->job->data_omitted;
     return read_job(arena, pb->job, job);
 }
 
 static bool read_event(struct arena *arena, const Jetjobs__V1__Event *pb, struct event *event)
 {
     event->id = pb->id;
-    event->traceparent = text_or_null(pb->traceparent);
+    event->traceparent = jj__pb_text(pb->traceparent);
     event->time_ms = pb->time_ms;
     event->attempts = pb->attempts;
     event->max_attempts = pb->max_attempts;
@@ -235,20 +161,20 @@ static bool read_event(struct arena *arena, const Jetjobs__V1__Event *pb, struct
     event->result = pb->result.data; /* NULL if it is empty */
     event->result_len = pb->result.len;
     event->duration_ms = pb->duration_ms;
-    event->error = text_or_null(pb->error);
+    event->error = jj__pb_text(pb->error);
     event->run_at_ms = pb->run_at_ms;
-    event->event = text_or_null(pb->event);
-    event->level = read_level(pb->level);
-    event->message = text_or_null(pb->message);
-    event->data = json_or_null(pb->data);
-    event->percent = pb->percent < PERCENT_MAX ? pb->percent : PERCENT_MAX;
+    event->event = jj__pb_text(pb->event);
+    event->level = jj__pb_level(pb->level);
+    event->message = jj__pb_text(pb->message);
+    event->data = jj__pb_json(pb->data);
+    event->percent = jj__pb_percent(pb->percent);
     return read_event_job(arena, pb, event);
 }
 
 static bool read_events(struct arena *arena, const Jetjobs__V1__EventBatch *batch,
                         struct pb_events *events)
 {
-    events->worker = token_or_null(batch->worker);
+    events->worker = jj__pb_token(batch->worker);
     events->events = jj__arena_array(arena, batch->n_events, sizeof(*events->events));
     if (events->events == NULL)
         return false;

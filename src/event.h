@@ -2,6 +2,7 @@
 #ifndef JJ_SRC_EVENT_H
 #define JJ_SRC_EVENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "job.h"
@@ -50,7 +51,8 @@ struct event {
     const char *message;   /* log, progress; NULL: none */
     const char *data;      /* log, event: one JSON value; NULL: none */
     uint32_t percent;      /* progress */
-    const struct job *job; /* cancelled: the job; NULL: not known */
+    const struct job *job; /* cancelled, failed: the job; NULL: not said */
+    bool omit_data;        /* of job: it is not there, for it would not fit */
 };
 
 /* A worker's note that it starts a job. */

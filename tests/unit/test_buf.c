@@ -90,6 +90,7 @@ static void append_beyond_the_maximum_fails_and_changes_nothing(void **state)
     assert_false(jj__buf_fits(&buf, 3));
     jj__buf_str(&buf, "def");
     assert_true(buf.failed);
+    assert_true(buf.beyond_max);
     assert_holds(&buf, "abc");
     jj__buf_char(&buf, 'd'); /* would fit, but comes after what did not */
     assert_null(jj__buf_reserve(&buf, 1));
@@ -159,6 +160,7 @@ static void truncating_and_resetting_forget_a_failure(void **state)
     assert_true(buf.failed);
     jj__buf_reset(&buf);
     assert_false(buf.failed);
+    assert_false(buf.beyond_max);
     assert_holds(&buf, "");
     jj__buf_str(&buf, "wxyz");
     assert_holds(&buf, "wxyz");

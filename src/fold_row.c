@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A row on its way from storage and back. The marks are packed by hand, in one order and least byte
+ * first, so that a file can be read by another machine and by the next version; what comes back is
+ * checked, since a file can be damaged. */
+
+#include <string.h>
+
+#include "fold_events.h"
+
+#define MARKS_VERSION  1
+#define STANDING_BYTES (4 + 4 + 4 + 8 + 1)
+#define MARKS_BYTES    (1 + 2 * STANDING_BYTES + 8 + 8 + 4 + 4 + 1 + 8 + 8 + 4 + 4)
+
+_Static_assert(MARKS_BYTES <= JJ_MARKS_MAX, "marks must fit into a record");
+
+/* ---- marks ---- */
+
+static void put(unsigned char **at, uint64_t number, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        *(*at)++ = (unsigned char)(number >> 8 * i);
+}
+
+static void put_standing(unsigned char **at, const struct standing *standing)
+{
+    put(at, standing->redrives, 4);
+    put(at, standing->attempts, 4);
+    put(at, standing->snoozes, 4);
+    put(at, standing->generation, 8);
+    put(at, standing->state, 1);
+}
+
+size_t jj__fold_pack_marks(const struct marks *marks, unsigned char out[JJ_MARKS_MAX])
+{
+    unsigned char *at = out;
+
+    put(&at, MARKS_VERSION, 1);
+    put_standing(&at, &marks->events);
+    put_standing(&at, &marks->queue);
+    put(&at, (uint64_t)marks->queue_run_at_ms, 8);
+    put(&at, (uint64_t)marks->events_run_at_ms, 8);
+    put(&at, marks->said_max_attempts, 4);
+    put(&at, marks->content_max_attempts, 4);
+    put(&at, marks->content_from, 1);
+    put(&at, marks->jobs_seq, 8);
+    put(&at, marks->schedule_seq, 8);
+    put(&at, marks->lines, 4);
+    put(&at, marks->lines_dropped, 4);
+    return (size_t)(at - out);
+}
+
+static uint64_t take(const unsigned char **at, size_t bytes)
+{
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < bytes; i++)
+        number |= (uint64_t) * (*at)++ << 8 * i;
+    return number;
+}
+
+static struct standing take_standing(const unsigned char **at)
+{
+    struct standing standing;
+
+    standing.redrives = (uint32_t)take(at, 4);
+    standing.attempts = (uint32_t)take(at, 4);
+    standing.snoozes = (uint32_t)take(at, 4);
+    standing.generation = take(at, 8);
+    standing.state = (jj_state)take(at, 1);
+    return standing;
+}
+
+static bool unpack_marks(const void *packed, size_t len, struct marks *marks)
+{
+    const unsigned char *at = packed;
+
+    if (len != MARKS_BYTES || take(&at, 1) != MARKS_VERSION)
+        return false;
+    marks->events = take_standing(&at);
+    marks->queue = take_standing(&at);
+    marks->queue_run_at_ms = (int64_t)take(&at, 8);
+    marks->events_run_at_ms = (int64_t)take(&at, 8);
+    marks->said_max_attempts = (uint32_t)take(&at, 4);
+    marks->content_max_attempts = (uint32_t)take(&at, 4);
+    marks->content_from = (uint8_t)take(&at, 1);
+    marks->jobs_seq = take(&at, 8);
+    marks->schedule_seq = take(&at, 8);
+    marks->lines = (uint32_t)take(&at, 4);
+    marks->lines_dropped = (uint32_t)take(&at, 4);
+    return marks->events.state < JJ_STATES && marks->queue.state <= JJ_SCHEDULED &&
+           marks->content_from <= FROM_SCHEDULE + 1;
+}
+
+/* ---- rows ---- */
+
+void jj__row_init(struct row *row, const char *id)
+{
+    *row = (struct row){.record.progress = JJ_NO_PROGRESS};
+    memcpy(row->id, id, strlen(id) + 1);
+    row->record.id = row->id;
+    row->record.name = row->name;
+}
+
+bool jj__row_load(struct row *row, const jj_record *record)
+{
+    struct marks marks;
+
+    jj__row_init(row, "");
+    if (strlen(record->id) > JJ_NAME_MAX || strlen(record->name) > JJ_NAME_MAX ||
+        !unpack_marks(record->marks, record->marks_len, &marks))
+        return false;
+    memcpy(row->id, record->id, strlen(record->id) + 1);
+    memcpy(row->name, record->name, strlen(record->name) + 1);
+    row->record = *record;
+    row->record.id = row->id;
+    row->record.name = row->name;
+    row->marks = marks;
+    row->known = record->state != JJ_ANY_STATE;
+    jj__row_seal(row);
+    return true;
+}
+
+void jj__row_seal(struct row *row)
+{
+    row->record.marks = row->packed_marks;
+    row->record.marks_len = jj__fold_pack_marks(&row->marks, row->packed_marks);
+}
