@@ -4,15 +4,7 @@
 
 #include "buf.h"
 #include "event.h"
-#include "status.h"
-
-/* True if the bytes are one JSON value (RFC 8259) and nothing else. Decided by jansson, which
- * allows no numbers beyond a double, no NUL in the name of a member, and no more than 2048 levels.
- */
-bool jj__json_valid(const void *data, size_t len);
-
-/* Append a JSON string; bytes that are not UTF-8 become U+FFFD. */
-void jj__json_string(struct buf *out, const char *text, size_t len);
+#include "json_write.h"
 
 /* Append a live event as one line: type, jobId, name, time, attempts, maxAttempts (unless 0),
  * worker, what its type adds, traceparent. What is NULL or an empty result is no member. A result

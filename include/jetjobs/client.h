@@ -56,6 +56,10 @@ typedef struct jj_options {
 
     jj_log_sink log; /**< none */
     void *log_user;
+
+    const char *index_path;           /**< file of an index of this client's own; none */
+    const struct jj_adapter *adapter; /**< where that index is kept; jj_adapter_sqlite if there is
+                                         an index_path, else no index. See jetjobs/adapter.h */
 } jj_options;
 
 /** Connect to the broker and, unless told not to, see to it that the streams exist.

@@ -15,7 +15,9 @@
  *
  *  Units: times are int64_t milliseconds; those that end in _at_ms count from 1970-01-01 UTC. */
 
+#include <jetjobs/adapter.h>
 #include <jetjobs/client.h>
+#include <jetjobs/index.h>
 #include <jetjobs/job.h>
 #include <jetjobs/status.h>
 #include <jetjobs/worker.h>

@@ -86,6 +86,9 @@ const char *heard_header(const struct heard *heard, const char *name);
 struct heard *nats_client_get(struct nats_client *client, const char *stream, uint64_t seq);
 void heard_free(struct heard *heard);
 
+/* Ask: the answer as it came; NULL: nobody listens. Free it with heard_free(). */
+struct heard *nats_client_request(struct nats_client *client, const struct note *note);
+
 /* Listens to a subject and keeps all that comes. */
 struct listener;
 
