@@ -46,10 +46,12 @@ struct tail {
     uint64_t consumer_seq; /* of the last message */
     int64_t heard_ms;
     int64_t not_before_ms;
-    bool made;       /* the consumer is on the server, or may be */
-    bool asking;     /* an answer is under way */
-    bool closed;     /* freed when it has come */
-    bool complained; /* why it can't be followed is in the log */
+    bool made;                        /* the consumer is on the server, or may be */
+    bool asking;                      /* an answer is under way */
+    bool closed;                      /* freed when it has come */
+    bool complained;                  /* why it can't be followed is in the log */
+    bool held;                        /* flow control is not to be answered */
+    char stalled[JJ__INBOX_SIZE * 2]; /* where it would have been; "": nowhere */
     void (*take)(void *ctx, struct broker_msg *msg, const struct delivery *delivery);
     void *ctx;
 };
@@ -178,6 +180,7 @@ static void create_consumer(struct tail *tail, int64_t now_ms)
         if (*c == '.')
             *c = '-';
     tail->consumer_seq = 0;
+    tail->stalled[0] = '\0';
     tail->heard_ms = now_ms;
     const struct port_options port = {.subject = tail->inbox, .take = take, .ctx = tail};
     if (jj__broker_port_open(tail->broker, &port, &tail->port, NULL) != JJ_OK)
@@ -265,15 +268,24 @@ static void connected(void *ctx, bool is_connected)
 
 /* ---- what comes ---- */
 
+static bool answer_control(struct tail *tail, const char *subject)
+{
+    const struct outgoing go_on = {.subject = subject};
+
+    return jj__broker_send(tail->broker, &go_on);
+}
+
 /* Heartbeats and flow control: statuses 100. */
 static void take_control(struct tail *tail, struct broker_msg *msg)
 {
     const char *stalled = jj__msg_header(msg, "Nats-Consumer-Stalled");
     const char *last = jj__msg_header(msg, "Nats-Last-Consumer");
     const char *reply = jj__msg_reply(msg);
-    const struct outgoing go_on = {.subject = reply != NULL ? reply : stalled};
+    const char *go_on = reply != NULL ? reply : stalled;
 
-    if (go_on.subject != NULL && !jj__broker_send(tail->broker, &go_on))
+    if (go_on != NULL && tail->held && strlen(go_on) < sizeof(tail->stalled))
+        memcpy(tail->stalled, go_on, strlen(go_on) + 1);
+    else if (go_on != NULL && !answer_control(tail, go_on))
         return; /* the connection is gone, and so is this consumer */
     if (last != NULL && strtoull(last, NULL, 10) != tail->consumer_seq)
         start_over(tail, "a message is missing");
@@ -342,6 +354,15 @@ jj_status jj__tail_open(struct broker *broker, const struct log *log,
 uint64_t jj__tail_seq(const struct tail *tail)
 {
     return tail->seq;
+}
+
+void jj__tail_hold(struct tail *tail, bool hold)
+{
+    tail->held = hold;
+    if (hold || tail->stalled[0] == '\0')
+        return;
+    if (answer_control(tail, tail->stalled))
+        tail->stalled[0] = '\0';
 }
 
 void jj__tail_close(struct tail *tail)

@@ -28,6 +28,10 @@ jj_status jj__tail_open(struct broker *broker, const struct log *log,
 /* The last sequence handed out; 0: none yet. */
 uint64_t jj__tail_seq(const struct tail *tail);
 
+/* Slow down: while held, the server's flow control is not answered, so that after some megabytes
+ * nothing more comes. */
+void jj__tail_hold(struct tail *tail, bool hold);
+
 void jj__tail_close(struct tail *tail);
 
 #endif

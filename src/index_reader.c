@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Reading JOBS and JOBS_SCHEDULE without consuming them.
+ *
+ * What wakes a reader is a plain subscription to what producers publish. It carries whole jobs, so
+ * it is there only while the queue is quiet: the first message ends it, and it comes back when a
+ * pass has found nothing more. A busy queue is read in passes with a pause in between, which costs
+ * little and makes batches.
+ *
+ * A message reaches plain subscribers before the stream has stored it, and one that is published
+ * while the subscription is being made may reach neither it nor the pass before: so a pass waits a
+ * moment after a wake, and one more follows when the subscription is there. What is still missed
+ * waits for the poll interval, or for somebody who asks. */
+
+#include "index_reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+
+#define BATCH_MESSAGES  1000
+#define BATCH_BYTES     (4 * 1024 * 1024)
+#define ANSWER_LIMIT_MS 5000
+#define RETRY_MS        500
+#define WAKE_WAIT_MS    3  /* for the stream to store what woke us */
+#define PAUSE_MS        20 /* between passes over a busy queue */
+
+struct reader {
+    struct broker_member member;
+    struct broker *broker;
+    struct log log;
+    struct reader_options options;
+    struct port *answers; /* of the batch that is under way; NULL: none */
+    struct port *wake;    /* NULL: the queue is busy */
+    char inbox[JJ__INBOX_SIZE];
+    uint64_t seq;
+    uint64_t pending;
+    uint64_t begun, ended; /* passes */
+    bool in_pass;
+    bool found; /* the pass that is under way has found something */
+    bool held;
+    bool complained;
+    int64_t next_ms; /* when the next pass is to begin; INT64_MAX: not wanted */
+    int64_t poll_ms; /* when it begins although nobody wants it */
+    int64_t answer_by_ms;
+};
+
+static void want(struct reader *reader, int64_t at_ms)
+{
+    if (at_ms < reader->next_ms)
+        reader->next_ms = at_ms;
+}
+
+static void drop_batch(struct reader *reader)
+{
+    jj__broker_port_close(reader->answers);
+    reader->answers = NULL;
+}
+
+/* The batch came to nothing: its pass goes on later. */
+static void try_again(struct reader *reader, const char *why)
+{
+    drop_batch(reader);
+    if (!reader->complained)
+        jj__log(&reader->log, JJ_LOG_WARN, "can't read %s: %s", reader->options.stream, why);
+    reader->complained = true;
+    reader->answer_by_ms = jj__clock_mono_ms() + RETRY_MS;
+}
+
+/* ---- what wakes it ---- */
+
+static void woken(void *ctx, struct broker_msg *msg)
+{
+    struct reader *reader = ctx;
+
+    if (msg != NULL)
+        jj__msg_free(msg);
+    jj__broker_port_close(reader->wake);
+    reader->wake = NULL;
+    want(reader, jj__clock_mono_ms() + WAKE_WAIT_MS);
+}
+
+static void arm(struct reader *reader)
+{
+    const struct port_options options = {
+        .subject = reader->options.wake_subject, .take = woken, .ctx = reader};
+
+    if (jj__broker_port_open(reader->broker, &options, &reader->wake, NULL) == JJ_OK)
+        want(reader, jj__clock_mono_ms() + WAKE_WAIT_MS);
+}
+
+/* ---- passes ---- */
+
+static void end_pass(struct reader *reader)
+{
+    drop_batch(reader);
+    reader->in_pass = false;
+    reader->ended = reader->begun;
+    reader->pending = 0;
+    reader->complained = false;
+    if (reader->found)
+        want(reader, jj__clock_mono_ms() + PAUSE_MS);
+    else if (reader->wake == NULL)
+        arm(reader);
+}
+
+static uint64_t number_of(struct broker_msg *msg, const char *header)
+{
+    const char *value = jj__msg_header(msg, header);
+
+    return value == NULL ? 0 : strtoull(value, NULL, 10);
+}
+
+static void take_message(struct reader *reader, struct broker_msg *msg)
+{
+    uint64_t seq = number_of(msg, "Nats-Sequence");
+
+    reader->pending = number_of(msg, "Nats-Num-Pending");
+    if (seq <= reader->seq) {
+        jj__msg_free(msg);
+        return;
+    }
+    reader->seq = seq;
+    reader->found = true;
+    reader->options.take(reader->options.ctx, msg, seq);
+}
+
+static void take(void *ctx, struct broker_msg *msg)
+{
+    struct reader *reader = ctx;
+
+    if (msg == NULL) {
+        try_again(reader, "no server has that stream now");
+        return;
+    }
+    int status = jj__msg_status(msg);
+    if (status == 0) {
+        take_message(reader, msg);
+        return;
+    }
+    uint64_t pending = number_of(msg, "Nats-Num-Pending");
+    jj__msg_free(msg);
+    if (status == 404 || (status == 204 && pending == 0)) {
+        end_pass(reader);
+    } else if (status == 204) {
+        drop_batch(reader); /* the next one */
+        reader->pending = pending;
+        reader->answer_by_ms = 0;
+    } else {
+        try_again(reader, "the server refuses a direct get");
+    }
+}
+
+static void ask_batch(struct reader *reader, int64_t now_ms)
+{
+    char subject[96];
+    char body[160];
+    const struct port_options options = {.subject = reader->inbox, .take = take, .ctx = reader};
+
+    jj__broker_inbox(reader->broker, "r", reader->inbox);
+    if (jj__broker_port_open(reader->broker, &options, &reader->answers, NULL) != JJ_OK) {
+        reader->answer_by_ms = now_ms + RETRY_MS;
+        return;
+    }
+    snprintf(subject, sizeof(subject), "$JS.API.DIRECT.GET.%s", reader->options.stream);
+    int len = snprintf(body, sizeof(body),
+                       "{\"seq\":%llu,\"batch\":%d,\"max_bytes\":%d,\"next_by_subj\":\">\"}",
+                       (unsigned long long)reader->seq + 1, BATCH_MESSAGES, BATCH_BYTES);
+    const struct outgoing request = {
+        .subject = subject, .reply = reader->inbox, .data = body, .len = (size_t)len};
+    reader->answer_by_ms = now_ms + ANSWER_LIMIT_MS;
+    if (!jj__broker_send(reader->broker, &request))
+        drop_batch(reader);
+}
+
+static void begin_pass(struct reader *reader, int64_t now_ms)
+{
+    reader->begun++;
+    reader->in_pass = true;
+    reader->found = false;
+    reader->next_ms = INT64_MAX;
+    reader->poll_ms = now_ms + reader->options.poll_interval_ms;
+    reader->answer_by_ms = 0;
+}
+
+static int64_t turn(void *ctx, int64_t now_ms)
+{
+    struct reader *reader = ctx;
+
+    if (!jj__broker_connected(reader->broker) || reader->held)
+        return INT64_MAX;
+    if (!reader->in_pass && (now_ms >= reader->next_ms || now_ms >= reader->poll_ms))
+        begin_pass(reader, now_ms);
+    if (!reader->in_pass)
+        return reader->next_ms < reader->poll_ms ? reader->next_ms : reader->poll_ms;
+    if (reader->answers != NULL && now_ms >= reader->answer_by_ms)
+        try_again(reader, "no answer");
+    if (reader->answers == NULL && now_ms >= reader->answer_by_ms)
+        ask_batch(reader, now_ms);
+    return reader->answer_by_ms;
+}
+
+static void connected(void *ctx, bool is_connected)
+{
+    struct reader *reader = ctx;
+
+    drop_batch(reader);
+    reader->answer_by_ms = 0;
+    if (is_connected)
+        want(reader, 0);
+}
+
+uint64_t jj__reader_pass(struct reader *reader)
+{
+    want(reader, 0);
+    jj__broker_wake(reader->broker);
+    return reader->begun + 1;
+}
+
+uint64_t jj__reader_ended(const struct reader *reader)
+{
+    return reader->ended;
+}
+
+uint64_t jj__reader_seq(const struct reader *reader)
+{
+    return reader->seq;
+}
+
+uint64_t jj__reader_pending(const struct reader *reader)
+{
+    return reader->pending;
+}
+
+void jj__reader_hold(struct reader *reader, bool hold)
+{
+    reader->held = hold;
+}
+
+/* ---- open and close ---- */
+
+jj_status jj__reader_open(struct broker *broker, const struct log *log,
+                          const struct reader_options *options, struct reader **reader_out,
+                          jj_error *err)
+{
+    struct reader *reader = calloc(1, sizeof(*reader));
+
+    if (reader == NULL)
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "reader of %s", options->stream);
+    *reader = (struct reader){.broker = broker,
+                              .log = *log,
+                              .options = *options,
+                              .seq = options->after_seq,
+                              .next_ms = 0};
+    reader->member = (struct broker_member){.turn = turn, .connected = connected, .ctx = reader};
+    jj__broker_member_add(broker, &reader->member);
+    jj__broker_wake(broker);
+    *reader_out = reader;
+    return JJ_OK;
+}
+
+void jj__reader_close(struct reader *reader)
+{
+    if (reader == NULL)
+        return;
+    jj__broker_member_remove(reader->broker, &reader->member);
+    jj__broker_port_close(reader->answers);
+    jj__broker_port_close(reader->wake);
+    free(reader);
+}
