@@ -13,6 +13,7 @@
 
 #include "broker_provision.h"
 #include "clock.h"
+#include "serve.h"
 #include "spec.h"
 #include "subject.h"
 
@@ -25,6 +26,7 @@ static jj_status keep_strings(jj_client *client, jj_error *err)
     options->url = NULL;
     options->credentials = options->tls_ca = options->tls_cert = options->tls_key = NULL;
     options->inbox_prefix = NULL;
+    options->index_path = NULL;
     if (options->worker == NULL)
         return JJ_OK;
     options->worker = strdup(options->worker);
@@ -59,6 +61,22 @@ static jj_status provision(jj_client *client, const jj_options *said, jj_error *
                                  jj__clock_mono_ms() + client->options.timeout_ms, err);
 }
 
+/* path is the caller's. */
+static jj_status open_index(jj_client *client, const char *path, jj_error *err)
+{
+    const struct index_setup setup = {.broker = client->broker,
+                                      .log = client->log,
+                                      .adapter = client->options.adapter,
+                                      .location = path,
+                                      .poll_interval_ms = client->options.poll_interval_ms,
+                                      .history_ms = client->options.history_ms,
+                                      .timeout_ms = client->options.timeout_ms};
+
+    if (client->options.adapter == NULL)
+        return JJ_OK;
+    return jj__index_open(&setup, &client->index, err);
+}
+
 jj_status jj_open(const jj_options *options, jj_client **client_out, jj_error *err)
 {
     jj_options resolved;
@@ -79,8 +97,13 @@ jj_status jj_open(const jj_options *options, jj_client **client_out, jj_error *e
         s = jj__broker_open(&resolved, &client->log, &client->broker, err);
     if (s == JJ_OK)
         s = provision(client, options, err);
+    if (s == JJ_OK)
+        s = open_index(client, resolved.index_path, err);
     if (s != JJ_OK) {
+        if (client->index != NULL)
+            jj__index_close(client->index);
         jj__broker_close(client->broker);
+        jj__index_free(client->index);
         free_client(client);
         return s;
     }
@@ -95,7 +118,12 @@ void jj_close(jj_client *client)
     jj__ignore(jj_stop(client, NULL), "jobs given back are the others' now");
     for (struct worker *worker = client->worker; worker != NULL; worker = worker->retired_next)
         jj__worker_join(worker);
+    jj__service_stop(client->service);
+    if (client->index != NULL)
+        jj__index_close(client->index);
     jj__broker_close(client->broker);
+    jj__index_free(client->index);
+    jj__service_free(client->service);
     while (client->worker != NULL) {
         struct worker *worker = client->worker;
         client->worker = worker->retired_next;
@@ -250,5 +278,44 @@ jj_status jj_stop(jj_client *client, jj_error *err)
         return JJ_OK;
     jj_status s = jj__worker_stop(worker, err);
     set_state(client, CLIENT_IDLE);
+    return s;
+}
+
+/* ---- serve ---- */
+
+static jj_status start_service(jj_client *client, jj_error *err)
+{
+    const struct service_setup setup = {.broker = client->broker,
+                                        .index = client->index,
+                                        .options = &client->options,
+                                        .log = client->log};
+
+    if (client->service == NULL)
+        client->service = jj__service_new(&setup);
+    if (client->service == NULL)
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "service");
+    return jj__service_start(client->service, err);
+}
+
+jj_status jj_serve(jj_client *client, jj_error *err)
+{
+    if (client->index == NULL)
+        return jj__fail(err, JJ_ERR_STATE,
+                        "the client has no index: its options name neither index_path nor adapter");
+    pthread_mutex_lock(&client->lock);
+    while (client->serves == CLIENT_STARTING)
+        pthread_cond_wait(&client->changed, &client->lock);
+    bool serves = client->serves == CLIENT_RUNNING;
+    if (!serves)
+        client->serves = CLIENT_STARTING;
+    pthread_mutex_unlock(&client->lock);
+
+    if (serves)
+        return JJ_OK;
+    jj_status s = start_service(client, err);
+    pthread_mutex_lock(&client->lock);
+    client->serves = s == JJ_OK ? CLIENT_RUNNING : CLIENT_IDLE;
+    pthread_cond_broadcast(&client->changed);
+    pthread_mutex_unlock(&client->lock);
     return s;
 }

@@ -127,6 +127,18 @@ static void free_letter(struct letter *letter)
     free(letter->headers);
 }
 
+/* So that the client's next question is answered by an index that has read that far. */
+static void saw(jj_client *client, const char *stream, uint64_t seq)
+{
+    struct seqs seqs = {0};
+
+    if (strcmp(stream, JJ__STREAM_JOBS) == 0)
+        seqs.jobs = seq;
+    else
+        seqs.schedule = seq;
+    jj__client_saw(client, &seqs);
+}
+
 /* ---- one job ---- */
 
 static jj_status send_letter(jj_client *client, const jj_spec *spec, const struct letter *letter,
@@ -143,6 +155,7 @@ static jj_status send_letter(jj_client *client, const jj_spec *spec, const struc
         return jj__fail(err, result.status, "%s", result.err.text);
     receipt->seq = result.seq;
     receipt->duplicate = result.duplicate;
+    saw(client, stream, result.seq);
     if (!result.duplicate || spec->unique_key == NULL)
         return JJ_OK;
     const struct duplicate duplicate = {
@@ -364,8 +377,10 @@ static jj_status enqueue_next_batch(struct many *many, jj_error *err)
         memcpy(receipt->id, batch.letters[i].id, sizeof(receipt->id));
     }
     many->named = first + batch.count;
-    if (s == JJ_OK)
+    if (s == JJ_OK) {
         many->stored += count;
+        saw(many->client, JJ__STREAM_JOBS, last_seq);
+    }
     free_batch(&batch);
     return s;
 }

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <jetjobs/adapter.h>
+
 #include "job.h"
 #include "subject.h"
 
@@ -222,6 +224,34 @@ static jj_status check_backoff(int64_t initial_ms, int64_t max_ms, jj_error *err
                     (long long)max_ms, (long long)initial_ms);
 }
 
+static bool is_whole(const jj_adapter *adapter)
+{
+    return adapter->name != NULL && adapter->open != NULL && adapter->close != NULL &&
+           adapter->set_aside != NULL && adapter->begin != NULL && adapter->commit != NULL &&
+           adapter->rollback != NULL && adapter->offsets != NULL && adapter->create != NULL &&
+           adapter->get != NULL && adapter->update != NULL && adapter->remove != NULL &&
+           adapter->get_pending != NULL && adapter->get_scheduled_ready != NULL &&
+           adapter->get_by_name != NULL && adapter->get_finished != NULL &&
+           adapter->add_line != NULL && adapter->get_lines != NULL && adapter->get_counts != NULL;
+}
+
+static jj_status resolve_adapter(jj_options *options, jj_error *err)
+{
+    if (options->adapter == NULL && options->index_path != NULL)
+        options->adapter = &jj_adapter_sqlite;
+    if (options->adapter == NULL)
+        return JJ_OK;
+    if (options->adapter->version != JJ_ADAPTER_VERSION)
+        return jj__fail(err, JJ_ERR_INVALID, "adapter has version %u: allowed is %d",
+                        options->adapter->version, JJ_ADAPTER_VERSION);
+    if (!is_whole(options->adapter))
+        return jj__fail(err, JJ_ERR_INVALID, "adapter lacks its name or one of its functions");
+    bool has_path = options->index_path != NULL && options->index_path[0] != '\0';
+    if (options->adapter == &jj_adapter_sqlite && !has_path)
+        return jj__fail(err, JJ_ERR_INVALID, "index_path is missing: jj_adapter_sqlite needs it");
+    return JJ_OK;
+}
+
 jj_status jj__options_resolve(const jj_options *options, jj_options *resolved_out, jj_error *err)
 {
     jj_options resolved = {0};
@@ -236,6 +266,8 @@ jj_status jj__options_resolve(const jj_options *options, jj_options *resolved_ou
         s = check_backoff(resolved.backoff_initial_ms, resolved.backoff_max_ms, err);
     if (s == JJ_OK && resolved.worker != NULL)
         s = jj__token_check("worker", resolved.worker, err);
+    if (s == JJ_OK)
+        s = resolve_adapter(&resolved, err);
     if (s != JJ_OK)
         return s;
     if (resolved.connect_timeout_ms == 0)

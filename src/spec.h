@@ -25,7 +25,8 @@ jj_status jj__spec_check(const jj_spec *spec, size_t max_payload, jj_error *err)
  * times not negative (but connect_timeout_ms -1) and at most JJ__TIME_MAX_MS, worker a valid token
  * if given, backoff_max_ms >= backoff_initial_ms. An error names the field and what is allowed.
  * Strings stay borrowed; url becomes its default, the others may stay NULL. connect_timeout_ms 0
- * becomes timeout_ms. options may be NULL. */
+ * becomes timeout_ms. adapter becomes that of SQLite where there is an index_path; one of another
+ * version, without some function, or SQLite without a path, is INVALID. options may be NULL. */
 jj_status jj__options_resolve(const jj_options *options, jj_options *resolved_out, jj_error *err);
 
 /* The same for a handler; zeros become the client's settings, fleet_concurrency and timeout_ms may

@@ -314,6 +314,22 @@ const char *heard_header(const struct heard *heard, const char *name)
     return NULL;
 }
 
+struct heard *nats_client_request(struct nats_client *client, const struct note *note)
+{
+    natsMsg *msg = make_msg(note);
+    natsMsg *answer = NULL;
+
+    nats_client_settle(client);
+    natsStatus s = natsConnection_RequestMsg(&answer, client->nc, msg, WAIT_MS);
+    natsMsg_Destroy(msg);
+    if (s == NATS_NO_RESPONDERS)
+        return NULL;
+    check(s, note->subject);
+    struct heard *heard = copy_of(answer);
+    natsMsg_Destroy(answer);
+    return heard;
+}
+
 struct heard *nats_client_get(struct nats_client *client, const char *stream, uint64_t seq)
 {
     jsCtx *js = NULL;
