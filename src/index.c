@@ -20,7 +20,7 @@
 #include "index_inner.h"
 #include "subject.h"
 
-#define QUEUE_BYTES   ((size_t)16 * 1024 * 1024) /* between broker thread and writer */
+#define QUEUE_BYTES   ((size_t)4 * 1024 * 1024) /* between broker thread and writer */
 #define QUEUE_ITEMS   20000
 #define LOOK_LIMIT_MS 5000
 #define LOOK_EVERY_MS 30000

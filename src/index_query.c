@@ -15,6 +15,7 @@ struct gathering {
     const struct request *request;
     struct answer *answer;
     size_t cap;
+    size_t bytes; /* of data and results */
     uint32_t lines_dropped;
     jj_status status;
 };
@@ -45,25 +46,32 @@ static jj_status get(const jj_adapter *adapter, void *storage, struct gathering 
 
 /* ---- a page ---- */
 
+/* Jobs may be large: a page ends early rather than take any memory. */
+#define PAGE_BYTES ((size_t)8 * 1024 * 1024)
+
 static bool take_of_page(void *ctx, const jj_record *record)
 {
     struct gathering *gathering = ctx;
     jj_page *page = gathering->answer->page;
 
+    gathering->bytes += record->data_len + record->result_len;
     gathering->status = jj__record_copy(record, &page->jobs[page->count], NULL);
-    if (gathering->status == JJ_OK)
-        page->count++;
-    return gathering->status == JJ_OK && page->count < gathering->cap;
+    if (gathering->status != JJ_OK)
+        return false;
+    page->count++;
+    return page->count < gathering->cap && (page->count < 2 || gathering->bytes < PAGE_BYTES);
 }
 
-/* One row more than asked for has been read: there is a next page. */
-static void cut_page(jj_page *page, size_t limit, jj_status *status)
+/* One row more than the page is to have was read: there is a next page. */
+static void cut_page(jj_page *page, const struct gathering *gathering, jj_status *status)
 {
-    if (page->count <= limit)
+    if (page->count < gathering->cap && gathering->bytes < PAGE_BYTES)
         return;
-    const jj_record *last = &page->jobs[limit - 1]->record;
-
+    if (page->count < 2)
+        return;
     jj_job_free(page->jobs[--page->count]);
+    const jj_record *last = &page->jobs[page->count - 1]->record;
+
     page->cursor = malloc(JJ__CURSOR_SIZE);
     if (page->cursor == NULL)
         *status = JJ_ERR_NO_MEMORY;
@@ -93,7 +101,7 @@ static jj_status get_page(const jj_adapter *adapter, void *storage, struct gathe
     }
     jj_status s = adapter->get_by_name(storage, &selection, take_of_page, gathering, err);
     if (s == JJ_OK && gathering->status == JJ_OK)
-        cut_page(page, request->limit, &gathering->status);
+        cut_page(page, gathering, &gathering->status);
     return s;
 }
 

@@ -241,7 +241,8 @@ static bool advance(struct index *index, struct index_waiter *waiter)
     if (waiter->stage == WAITS_FOR_ROUND && index->round.ended >= waiter->round) {
         waiter->stage = WAITS_FOR_WRITER;
         waiter->ticket = index->round.items;
-        raise_seq(&waiter->seqs.events, index->round.events_seq);
+        waiter->seqs.events = index->round.events_seq; /* beyond it there is nothing: an event that
+                                                          was told is of a stream that is gone */
     }
     return waiter->stage == WAITS_FOR_WRITER && atomic_load(&index->built) &&
            atomic_load(&index->applied) >= waiter->ticket &&
