@@ -44,6 +44,7 @@ struct round {
     int64_t again_ms;        /* after a failure */
     uint64_t builds;         /* the one that shows what there was at the beginning */
     struct seqs sought;      /* highest ones that its waiters wait for */
+    struct seqs ends;        /* of the queues, as the last round found them */
     struct seqs sought_next; /* and those of the next round */
     uint64_t items;          /* of the last round: applied once so many items are, */
     uint64_t events_seq;     /* and this event */

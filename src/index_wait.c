@@ -11,7 +11,7 @@
  *
  * Direct gets are answered by any replica, also one that lags behind. Where a stream has several,
  * the leader is asked for a message that a pass did not bring: if it has it, the pass is repeated.
- */
+ * What the stream does not have yet is waited for in rounds. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@
 #define ANSWER_LIMIT_MS 5000
 #define RETRY_MS        200
 #define LAGGING_MS      20
+#define BEYOND_MS       100 /* between rounds for what is not there yet */
 
 enum { WAITS_FOR_ROUND, WAITS_FOR_WRITER };
 
@@ -34,6 +35,17 @@ enum { WAITS_FOR_ROUND, WAITS_FOR_WRITER };
 static struct reader *reader_of(struct index *index, enum round_stage stage)
 {
     return index->readers[stage == ROUND_SCHEDULE ? ORIGIN_SCHEDULE : ORIGIN_JOBS];
+}
+
+static const char *stream_of(enum round_stage stage)
+{
+    return stage == ROUND_SCHEDULE ? JJ__STREAM_SCHEDULE : JJ__STREAM_JOBS;
+}
+
+static void raise_seq(uint64_t *seq, uint64_t to)
+{
+    if (to > *seq)
+        *seq = to;
 }
 
 static void begin_stage(struct index *index, enum round_stage stage)
@@ -109,22 +121,62 @@ static void took_message(void *ctx, struct broker_msg *msg, jj_status status)
     }
 }
 
-/* The pass of this stage is over. */
-static void end_stage(struct index *index, int64_t now_ms)
+static void ask_for_message(struct index *index, uint64_t seq)
 {
-    bool schedule = index->round.stage == ROUND_SCHEDULE;
-    uint64_t sought = schedule ? index->round.sought.schedule : index->round.sought.jobs;
     char subject[96];
     char body[48];
 
-    if (sought <= jj__reader_seq(reader_of(index, index->round.stage))) {
+    snprintf(subject, sizeof(subject), "$JS.API.STREAM.MSG.GET.%s", stream_of(index->round.stage));
+    snprintf(body, sizeof(body), "{\"seq\":%llu}", (unsigned long long)seq);
+    ask(index, subject, body, jj__clock_mono_ms(), took_message);
+}
+
+/* Where the stream ends, and whether its messages are to be had from several servers. */
+static void took_queue_end(void *ctx, struct broker_msg *msg, jj_status status)
+{
+    struct index *index = ctx;
+    struct round *round = &index->round;
+    json_t *info = msg == NULL ? NULL : json_loadb(jj__msg_data(msg), jj__msg_len(msg), 0, NULL);
+    const json_t *end = json_object_get(json_object_get(info, "state"), "last_seq");
+    uint64_t last = (uint64_t)json_integer_value(end);
+    bool is_known = json_is_integer(end);
+    bool several =
+        json_integer_value(json_object_get(json_object_get(info, "config"), "num_replicas")) > 1;
+
+    (void)status;
+    json_decref(info);
+    jj__msg_free(msg);
+    round->asking = false;
+    if (index->closed || (round->stage != ROUND_SCHEDULE && round->stage != ROUND_JOBS))
+        return;
+    if (!is_known) {
+        round->again_ms = jj__clock_mono_ms() + RETRY_MS;
+        return;
+    }
+    uint64_t *ends = round->stage == ROUND_SCHEDULE ? &round->ends.schedule : &round->ends.jobs;
+    uint64_t sought = round->stage == ROUND_SCHEDULE ? round->sought.schedule : round->sought.jobs;
+    raise_seq(ends, last);
+    if (several && jj__reader_seq(reader_of(index, round->stage)) < (sought < last ? sought : last))
+        ask_for_message(index, sought < last ? sought : last);
+    else
+        go_on(index);
+}
+
+/* The pass of this stage is over. */
+static void end_stage(struct index *index, int64_t now_ms)
+{
+    struct round *round = &index->round;
+    uint64_t sought = round->stage == ROUND_SCHEDULE ? round->sought.schedule : round->sought.jobs;
+    uint64_t *ends = round->stage == ROUND_SCHEDULE ? &round->ends.schedule : &round->ends.jobs;
+    char subject[96];
+
+    *ends = jj__reader_seq(reader_of(index, round->stage));
+    if (sought <= *ends) {
         go_on(index);
         return;
     }
-    snprintf(subject, sizeof(subject), "$JS.API.STREAM.MSG.GET.%s",
-             schedule ? JJ__STREAM_SCHEDULE : JJ__STREAM_JOBS);
-    snprintf(body, sizeof(body), "{\"seq\":%llu}", (unsigned long long)sought);
-    ask(index, subject, body, now_ms, took_message);
+    snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", stream_of(round->stage));
+    ask(index, subject, NULL, now_ms, took_queue_end);
 }
 
 static void turn_round(struct index *index, int64_t now_ms)
@@ -147,12 +199,6 @@ static void turn_round(struct index *index, int64_t now_ms)
         if (!round->asking)
             turn_round(index, now_ms); /* at most three stages deep */
     }
-}
-
-static void raise_seq(uint64_t *seq, uint64_t to)
-{
-    if (to > *seq)
-        *seq = to;
 }
 
 /* The number of the round that will serve whoever asks now. */
@@ -235,14 +281,24 @@ static void serve(struct index *index, struct index_waiter *waiter)
         waiter->ready(waiter->ctx, JJ_OK, "");
 }
 
+/* Does it wait for messages that the streams did not have when the last round looked? */
+static bool is_beyond(const struct index *index, const struct seqs *seqs)
+{
+    return seqs->jobs > index->round.ends.jobs || seqs->schedule > index->round.ends.schedule;
+}
+
 /* True if it has been served. */
 static bool advance(struct index *index, struct index_waiter *waiter)
 {
-    if (waiter->stage == WAITS_FOR_ROUND && index->round.ended >= waiter->round) {
+    if (waiter->stage == WAITS_FOR_ROUND && index->round.ended >= waiter->round &&
+        is_beyond(index, &waiter->seqs)) {
+        waiter->round = want_round(index, &waiter->seqs);
+        index->round.again_ms = jj__clock_mono_ms() + BEYOND_MS;
+        jj__broker_wake(index->broker);
+    } else if (waiter->stage == WAITS_FOR_ROUND && index->round.ended >= waiter->round) {
         waiter->stage = WAITS_FOR_WRITER;
         waiter->ticket = index->round.items;
-        waiter->seqs.events = index->round.events_seq; /* beyond it there is nothing: an event that
-                                                          was told is of a stream that is gone */
+        raise_seq(&waiter->seqs.events, index->round.events_seq);
     }
     return waiter->stage == WAITS_FOR_WRITER && atomic_load(&index->built) &&
            atomic_load(&index->applied) >= waiter->ticket &&
