@@ -166,8 +166,30 @@ static jj_status migrate(struct store *store, jj_error *err)
 
 /* ---- trust ---- */
 
-/* Damage to what SQLite's trees consist of. Rows have sums. */
-static jj_status check(struct store *store, jj_error *err)
+/* Whether a file that SQLite has open can be read to its end. */
+static jj_status read_through(struct store *store, int which, jj_error *err)
+{
+    char bytes[4096];
+    sqlite3_file *file = NULL;
+    sqlite3_int64 size = 0;
+    int code = sqlite3_file_control(store->writer.db, "main", which, &file);
+    if (code != SQLITE_OK || file == NULL || file->pMethods == NULL)
+        return JJ_OK;
+
+    code = file->pMethods->xFileSize(file, &size);
+    for (sqlite3_int64 at = 0; code == SQLITE_OK && at < size; at += (int)sizeof(bytes)) {
+        code = file->pMethods->xRead(file, bytes, (int)sizeof(bytes), at);
+        if (code == SQLITE_IOERR_SHORT_READ)
+            code = SQLITE_OK;
+    }
+    if (code != SQLITE_OK)
+        return jj__fail(err, JJ_ERR_STORAGE, "index '%.160s' can't be read: %s", store->file.path,
+                        sqlite3_errstr(code));
+    return JJ_OK;
+}
+
+/* Damage to what SQLite's trees consist of; rows have sums. */
+static jj_status check_once(struct store *store, jj_error *err)
 {
     char found[TEXT_SIZE];
     jj_status s = read_text(&store->writer, "PRAGMA quick_check(1)", found, err);
@@ -176,6 +198,20 @@ static jj_status check(struct store *store, jj_error *err)
         return s;
     return jj__fail(err, JJ_ERR_PROTOCOL, "index '%.160s' is damaged: %.100s", store->file.path,
                     found);
+}
+
+/* The check takes a page that can't be read at the moment for damage. So damage is believed only if
+ * all can be read, and it is still there. */
+static jj_status check(struct store *store, jj_error *err)
+{
+    jj_status s = check_once(store, err);
+
+    if (s != JJ_ERR_PROTOCOL)
+        return s;
+    s = read_through(store, SQLITE_FCNTL_FILE_POINTER, err);
+    if (s == JJ_OK)
+        s = read_through(store, SQLITE_FCNTL_JOURNAL_POINTER, err);
+    return s == JJ_OK ? check_once(store, err) : s;
 }
 
 static jj_status begin_log(struct store *store, jj_error *err)
