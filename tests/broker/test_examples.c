@@ -87,6 +87,18 @@ static void hello_runs_its_job_and_says_so(void **state)
     listener_close(completed);
 }
 
+static void own_adapter_counts_how_jobs_end(void **state)
+{
+    struct crew *crew = *state;
+    const char *const args[] = {EXAMPLES "/own_adapter", NULL};
+    char out[OUTPUT_SIZE] = "";
+
+    run_example(crew, args, out);
+    assert_string_equal(out, "greet '': failed, nobody to greet\n"
+                             "greet 'world': completed\n"
+                             "1 completed, 1 failed\n");
+}
+
 /* Does it begin and end as a JPEG does? */
 static bool is_jpeg(const char *folder, const char *name)
 {
@@ -128,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORY(hello_runs_its_job_and_says_so),
+        STORY(own_adapter_counts_how_jobs_end),
         STORY(image_pipeline_makes_two_pictures),
     };
 
