@@ -275,7 +275,7 @@ static jj_status pack_content(struct kept *kept, const struct job *job, struct c
 static jj_status add_message(struct batch *batch, const struct item *item, jj_error *err)
 {
     enum fold_source source = item->origin == ORIGIN_JOBS ? FROM_JOBS : FROM_SCHEDULE;
-    struct kept *kept;
+    struct kept *kept = NULL;
     struct got got = {0};
     struct content content;
     struct row *row = NULL;
