@@ -21,6 +21,7 @@
 
 #define PRUNE_STEP     500
 #define PRUNE_EVERY_MS 10000
+#define PRUNE_PAUSE_MS 100 /* however short the history is */
 #define SWEEP_STEP     64
 #define OVERDUE_MS     30000 /* design section 4b */
 #define SWEEP_LIMIT_MS 1000  /* for the broker to answer */
@@ -88,6 +89,14 @@ static bool prune(struct index *index, struct found *found)
     if (s != JJ_OK)
         jj__log(&index->log, JJ_LOG_WARN, "old jobs stay in the index: %s", err.text);
     return s == JJ_OK && found->count == PRUNE_STEP;
+}
+
+/* A short history is looked at more often. */
+static int64_t prune_interval_ms(const struct index *index)
+{
+    if (index->history_ms >= PRUNE_EVERY_MS)
+        return PRUNE_EVERY_MS;
+    return index->history_ms > PRUNE_PAUSE_MS ? index->history_ms : PRUNE_PAUSE_MS;
 }
 
 /* ---- sweeping ---- */
@@ -192,7 +201,7 @@ int64_t jj__index_keep(struct index *index, int64_t now_ms)
     if (found == NULL)
         return now_ms + index->poll_interval_ms;
     if (now_ms >= index->prune_ms)
-        index->prune_ms = prune(index, found) ? now_ms : now_ms + PRUNE_EVERY_MS;
+        index->prune_ms = prune(index, found) ? now_ms : now_ms + prune_interval_ms(index);
     if (now_ms >= index->keep_ms) {
         sweep(index, found);
         index->keep_ms = now_ms + index->poll_interval_ms;
