@@ -20,6 +20,7 @@
 
 #include <jetjobs/adapter.h>
 
+#include "buf.h"
 #include "clock.h"
 #include "codec_pb.h"
 #include "keeper.h"
@@ -253,6 +254,338 @@ static void old_jobs_are_pruned_and_unfinished_ones_never(void **state)
     assert_false(log_book_has(&crew->book, JJ_LOG_WARN, "index"));
 }
 
+/* ---- schedules that are stuck ---- */
+
+/* As the server has it: at @at it sends what is due. The job itself says another time. */
+static uint64_t store_schedule(struct crew *crew, const char *id, int64_t at_ms, int64_t run_at_ms)
+{
+    char subject[128], at[64] = "@at ", run_at[JJ__RFC3339_SIZE];
+
+    snprintf(subject, sizeof(subject), "jobs.schedule.mail.%s", id);
+    jj__rfc3339_write(at_ms, at + strlen(at));
+    jj__rfc3339_write(run_at_ms, run_at);
+    const jj_header headers[] = {{"Nats-Schedule", at},  {"Nats-Schedule-Target", "jobs.due.mail"},
+                                 {"Nats-Msg-Id", id},    {"Job-Id", id},
+                                 {"Job-Run-At", run_at}, {"X-Own", "yes"}};
+    const struct note note = {.subject = subject,
+                              .headers = headers,
+                              .header_count = sizeof(headers) / sizeof(headers[0]),
+                              .data = "text"};
+    return nats_client_store(crew->stranger, &note);
+}
+
+static uint64_t last_seq(struct crew *crew, const char *stream)
+{
+    char what[64];
+
+    snprintf(what, sizeof(what), "STREAM.INFO.%s", stream);
+    json_t *info = nats_client_api(crew->stranger, what, NULL);
+    uint64_t seq =
+        (uint64_t)json_integer_value(json_object_get(json_object_get(info, "state"), "last_seq"));
+    json_decref(info);
+    return seq;
+}
+
+struct progress {
+    struct crew *crew;
+    const char *stream;
+    uint64_t seq;
+};
+
+static bool is_further(void *ctx)
+{
+    struct progress *progress = ctx;
+
+    return last_seq(progress->crew, progress->stream) > progress->seq;
+}
+
+static void an_overdue_schedule_is_published_again_as_it_was(void **state)
+{
+    struct crew *crew = *state;
+    int64_t now_ms = jj__clock_wall_ms();
+
+    crew_open(crew, NULL);
+    uint64_t first = store_schedule(crew, "late", now_ms + HOUR_MS, now_ms - 60000);
+    uint64_t second = store_schedule(crew, "in-time", now_ms + HOUR_MS, now_ms + HOUR_MS);
+    struct progress progress = {crew, "JOBS_SCHEDULE", second};
+    struct keeper *keeper = keeper_begin(crew);
+    assert_true(wait_until(is_further, &progress, WAIT_MS));
+    assert_true(log_book_has(&crew->book, JJ_LOG_WARN, "job late of mail was overdue"));
+    assert_false(log_book_has(&crew->book, JJ_LOG_WARN, "in-time"));
+    keeper_close(keeper); /* else it goes on with that */
+    assert_int_equal(nats_client_stream_messages(crew->stranger, "JOBS_SCHEDULE"), 2);
+    assert_null(nats_client_get(crew->stranger, "JOBS_SCHEDULE", first));
+    struct heard *again =
+        nats_client_get(crew->stranger, "JOBS_SCHEDULE", last_seq(crew, "JOBS_SCHEDULE"));
+    assert_non_null(again);
+    assert_string_equal(again->subject, "jobs.schedule.mail.late");
+    assert_string_equal(again->data, "text");
+    assert_string_equal(heard_header(again, "Nats-Schedule-Target"), "jobs.due.mail");
+    assert_string_equal(heard_header(again, "Job-Id"), "late");
+    assert_string_equal(heard_header(again, "X-Own"), "yes");
+    assert_null(heard_header(again, "Nats-Sequence"));
+    heard_free(again);
+    keeper_open(crew, keeper);
+    assert_int_equal(count_jobs(keeper, "mail"), 2);
+}
+
+/* It is published again and again until the server fires it. */
+static void a_job_that_was_swept_runs_once(void **state)
+{
+    struct crew *crew = *state;
+    int64_t now_ms = jj__clock_wall_ms();
+
+    crew_open(crew, NULL);
+    crew_register(crew, "mail", NULL, NULL);
+    crew_start(crew);
+    uint64_t seq = store_schedule(crew, "late", now_ms + 3000, now_ms - 60000);
+    struct progress progress = {crew, "JOBS_SCHEDULE", seq};
+    struct keeper *keeper = keeper_begin(crew);
+    assert_true(wait_until(is_further, &progress, WAIT_MS));
+    jj_job *job = keeper_wait_over(keeper, "late");
+    assert_int_equal(jj_job_state(job), JJ_COMPLETED);
+    jj_job_free(job);
+    assert_true(crew_wait_over(crew));
+    assert_int_equal(crew_runs(crew, NULL), 1);
+    assert_int_equal(count_jobs(keeper, "mail"), 1);
+}
+
+static const char small_account[] =
+    "accounts { A { jetstream: { max_store: 4MB, max_mem: 16MB }, users: ["
+    " { user: a, password: x } ] } }\nno_auth_user: a";
+
+static void fill_account(struct crew *crew)
+{
+    static char block[64 * 1024];
+    const jj_header expected = {"Nats-Expected-Stream", "FILL"};
+    const struct note large = {.subject = "fill",
+                               .headers = &expected,
+                               .header_count = 1,
+                               .data = block,
+                               .len = sizeof(block)};
+    const struct note small = {.subject = "fill", .data = "x", .len = 1};
+    const struct note *notes[] = {&large, &small};
+
+    json_decref(nats_client_api(
+        crew->stranger, "STREAM.CREATE.FILL",
+        json_pack("{s:s, s:[s], s:s}", "name", "FILL", "subjects", "fill", "storage", "file")));
+    for (size_t i = 0; i < 2; i++) {
+        bool full = false;
+        while (!full) {
+            json_t *answer = nats_client_ask(crew->stranger, notes[i]);
+            full = json_object_get(answer, "error") != NULL;
+            json_decref(answer);
+        }
+    }
+}
+
+static bool time_has_come(void *ctx)
+{
+    return jj__clock_wall_ms() >= *(int64_t *)ctx;
+}
+
+/* The server fires once, and then never again by itself. */
+static void a_firing_that_was_refused_is_made_good_when_there_is_space(void **state)
+{
+    struct crew *crew = *state;
+    const struct server_options small = {.config = small_account};
+
+    server_stop(&crew->server);
+    server_restart_with(&crew->server, &small);
+    crew_open(crew, &(jj_options){.history_bytes = 1024 * 1024, .timeout_ms = 20000});
+    crew_register(crew, "mail", NULL, NULL);
+    crew_start(crew);
+    struct keeper *keeper = keeper_begin(crew);
+    int64_t now_ms = jj__clock_wall_ms();
+    int64_t fired_ms = now_ms + 4000;
+    store_schedule(crew, "late", now_ms + 2000, now_ms - 60000);
+    fill_account(crew);
+    assert_true(wait_until(time_has_come, &fired_ms, WAIT_MS));
+    struct heard *stuck =
+        nats_client_get(crew->stranger, "JOBS_SCHEDULE", last_seq(crew, "JOBS_SCHEDULE"));
+    assert_non_null(stuck);
+    assert_string_equal(stuck->subject, "jobs.schedule.mail.late");
+    heard_free(stuck);
+    assert_int_equal(crew_runs(crew, NULL), 0);
+    json_decref(nats_client_api(crew->stranger, "STREAM.DELETE.FILL", NULL));
+    jj_job *job = keeper_wait_over(keeper, "late");
+    assert_int_equal(jj_job_state(job), JJ_COMPLETED);
+    jj_job_free(job);
+    assert_true(crew_wait_over(crew));
+    assert_int_equal(crew_runs(crew, NULL), 1);
+    assert_int_equal(count_jobs(keeper, "mail"), 1);
+}
+
+/* ---- a full disk ---- */
+
+static size_t count_lines(struct log_book *book, const char *text)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&book->lock);
+    for (const char *at = book->text; at != NULL && (at = strstr(at, text)) != NULL; at++)
+        count++;
+    pthread_mutex_unlock(&book->lock);
+    return count;
+}
+
+/* No file of this process can be written to any more, as if its disk were full. */
+static void limit_files(bool limited)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = limited ? 0 : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static int end_limit_and_keepers(void **state)
+{
+    limit_files(false);
+    return keepers_end(state);
+}
+
+struct line {
+    struct log_book *book;
+    const char *text;
+};
+
+static bool is_logged(void *ctx)
+{
+    struct line *line = ctx;
+
+    return count_lines(line->book, line->text) > 0;
+}
+
+/* Long enough for it to be tried again several times, each a second after the other. */
+static void ask_for_a_while(struct keeper *keeper, const char *id)
+{
+    int64_t until_ms = jj__clock_mono_ms() + 3500;
+
+    while (jj__clock_mono_ms() < until_ms) {
+        jj_job *job = keeper_get(keeper, id);
+        assert_int_equal(jj_job_state(job), JJ_COMPLETED);
+        jj_job_free(job);
+        wait_a_moment();
+    }
+}
+
+static void a_full_disk_stops_the_index_with_one_line_and_it_goes_on(void **state)
+{
+    struct crew *crew = *state;
+    struct line line = {&crew->book, "the index stands still"};
+    struct keeper *keeper, *fresh;
+
+    signal(SIGXFSZ, SIG_IGN);
+    crew_open(crew, NULL);
+    crew_register(crew, "mixed", keeper_act, NULL);
+    crew_start(crew);
+    keeper = keeper_begin(crew);
+    crew_enqueue_spec(crew,
+                      &(jj_spec){.name = "mixed", .id = "before", .data = "d0", .data_len = 2});
+    jj_job_free(keeper_wait_over(keeper, "before"));
+    limit_files(true);
+    for (int i = 0; i < 100; i++)
+        crew_enqueue(crew, "mixed", "d0");
+    crew_enqueue_spec(crew,
+                      &(jj_spec){.name = "mixed", .id = "after", .data = "d0", .data_len = 2});
+    assert_true(wait_until(is_logged, &line, WAIT_MS));
+    ask_for_a_while(keeper, "before");
+    assert_true(crew_wait_over(crew)); /* workers don't care */
+    assert_int_equal(count_lines(&crew->book, "the index"), 1);
+    jj_job *job = NULL;
+    assert_int_equal(jj_get(keeper->client, "after", &job, NULL), JJ_ERR_NOT_FOUND);
+    limit_files(false);
+    line.text = "the index goes on";
+    assert_true(wait_until(is_logged, &line, WAIT_MS));
+    keeper_wait_state(keeper, "after", JJ_COMPLETED);
+    fresh = keeper_begin(crew);
+    keepers_expect_same(keeper, fresh, "mixed");
+    assert_int_equal(count_lines(&crew->book, "the index"), 2);
+}
+
+/* ---- cancelled jobs ---- */
+
+static void store_cancellation(struct crew *crew, const char *id)
+{
+    struct buf body = {0};
+    const struct event event = {
+        .type = EVENT_CANCELLED, .id = id, .name = "mail", .time_ms = jj__clock_wall_ms()};
+
+    assert_int_equal(jj__pb_write_events(&body, NULL, &event, 1, NULL), JJ_OK);
+    const struct note note = {
+        .subject = "jobs.events.mail.cancelled", .data = body.data, .len = body.len};
+    nats_client_store(crew->stranger, &note);
+    jj__buf_done(&body);
+}
+
+static void store_job(struct crew *crew, const char *id, const char *redrives)
+{
+    const jj_header headers[] = {{"Job-Id", id}, {"Job-Redrives", redrives}};
+    const struct note note = {.subject = "jobs.enqueue.mail",
+                              .headers = headers,
+                              .header_count = redrives == NULL ? 1 : 2,
+                              .data = "text"};
+
+    nats_client_store(crew->stranger, &note);
+}
+
+static void messages_of_cancelled_jobs_are_deleted(void **state)
+{
+    enum { JOBS = 600 }; /* more than are deleted at once */
+    struct crew *crew = *state;
+    int64_t now_ms = jj__clock_wall_ms();
+    char id[JJ_NAME_SIZE];
+
+    crew_open(crew, NULL);
+    struct keeper *one = keeper_begin(crew);
+    struct keeper *other = keeper_begin(crew); /* each deletes what the other one does */
+    for (int i = 0; i < JOBS; i++) {
+        snprintf(id, sizeof(id), "job-%d", i);
+        if (i % 2 == 0)
+            store_job(crew, id, NULL);
+        else
+            store_schedule(crew, id, now_ms + HOUR_MS, now_ms + HOUR_MS);
+    }
+    store_job(crew, "stays", NULL);
+    store_schedule(crew, "stays-too", now_ms + HOUR_MS, now_ms + HOUR_MS);
+    keeper_wait_state(one, "stays", JJ_PENDING);
+    keeper_wait_state(other, "stays-too", JJ_SCHEDULED);
+    for (int i = 0; i < JOBS; i++) {
+        snprintf(id, sizeof(id), "job-%d", i);
+        store_cancellation(crew, id);
+    }
+    assert_true(crew_wait_backlog(crew, 1));
+    assert_true(nats_client_wait_messages(crew->stranger, "JOBS_SCHEDULE", 1));
+    keeper_wait_state(one, id, JJ_CANCELLED);
+    keeper_wait_state(other, id, JJ_CANCELLED);
+    assert_false(log_book_has(&crew->book, JJ_LOG_WARN, "delet"));
+}
+
+static void messages_that_show_up_after_their_cancellation_are_deleted(void **state)
+{
+    struct crew *crew = *state;
+    int64_t now_ms = jj__clock_wall_ms();
+
+    crew_open(crew, NULL);
+    struct keeper *keeper = keeper_begin(crew);
+    store_cancellation(crew, "queued");
+    store_cancellation(crew, "scheduled");
+    store_cancellation(crew, "revived");
+    keeper_wait_state(keeper, "queued", JJ_CANCELLED);
+    keeper_wait_state(keeper, "scheduled", JJ_CANCELLED);
+    keeper_wait_state(keeper, "revived", JJ_CANCELLED);
+    store_job(crew, "revived", "1");
+    store_job(crew, "queued", NULL);
+    store_schedule(crew, "scheduled", now_ms + HOUR_MS, now_ms + HOUR_MS);
+    assert_true(nats_client_wait_messages(crew->stranger, "JOBS_SCHEDULE", 0));
+    assert_true(crew_wait_backlog(crew, 1));
+    keeper_wait_state(keeper, "revived", JJ_PENDING);
+    keeper_wait_state(keeper, "queued", JJ_CANCELLED);
+    keeper_wait_state(keeper, "scheduled", JJ_CANCELLED);
+    assert_int_equal(nats_client_stream_messages(crew->stranger, "JOBS"), 1);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +593,17 @@ int main(int argc, char **argv)
                                         end_killing_and_keepers),
         cmocka_unit_test_setup_teardown(old_jobs_are_pruned_and_unfinished_ones_never, crew_begin,
                                         keepers_end),
+        cmocka_unit_test_setup_teardown(an_overdue_schedule_is_published_again_as_it_was,
+                                        crew_begin, keepers_end),
+        cmocka_unit_test_setup_teardown(a_job_that_was_swept_runs_once, crew_begin, keepers_end),
+        cmocka_unit_test_setup_teardown(a_firing_that_was_refused_is_made_good_when_there_is_space,
+                                        crew_begin, keepers_end),
+        cmocka_unit_test_setup_teardown(a_full_disk_stops_the_index_with_one_line_and_it_goes_on,
+                                        crew_begin, end_limit_and_keepers),
+        cmocka_unit_test_setup_teardown(messages_of_cancelled_jobs_are_deleted, crew_begin,
+                                        keepers_end),
+        cmocka_unit_test_setup_teardown(messages_that_show_up_after_their_cancellation_are_deleted,
+                                        crew_begin, keepers_end),
     };
 
     if (argc == 5 && strcmp(argv[1], "keep") == 0)
