@@ -31,6 +31,31 @@ extern char **environ;
 #define HOUR_MS 3600000
 #define KILLS   10
 
+/* ---- the log ---- */
+
+static size_t count_lines(struct log_book *book, const char *text)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&book->lock);
+    for (const char *at = book->text; at != NULL && (at = strstr(at, text)) != NULL; at++)
+        count++;
+    pthread_mutex_unlock(&book->lock);
+    return count;
+}
+
+struct line {
+    struct log_book *book;
+    const char *text;
+};
+
+static bool is_logged(void *ctx)
+{
+    struct line *line = ctx;
+
+    return count_lines(line->book, line->text) > 0;
+}
+
 /* ---- a keeper that is a process ---- */
 
 #define EXIT_NO_INDEX   3
@@ -314,9 +339,10 @@ static void an_overdue_schedule_is_published_again_as_it_was(void **state)
     uint64_t first = store_schedule(crew, "late", now_ms + HOUR_MS, now_ms - 60000);
     uint64_t second = store_schedule(crew, "in-time", now_ms + HOUR_MS, now_ms + HOUR_MS);
     struct progress progress = {crew, "JOBS_SCHEDULE", second};
+    struct line line = {&crew->book, "job late of mail was overdue"};
     struct keeper *keeper = keeper_begin(crew);
     assert_true(wait_until(is_further, &progress, WAIT_MS));
-    assert_true(log_book_has(&crew->book, JJ_LOG_WARN, "job late of mail was overdue"));
+    assert_true(wait_until(is_logged, &line, WAIT_MS));
     assert_false(log_book_has(&crew->book, JJ_LOG_WARN, "in-time"));
     keeper_close(keeper); /* else it goes on with that */
     assert_int_equal(nats_client_stream_messages(crew->stranger, "JOBS_SCHEDULE"), 2);
@@ -340,13 +366,13 @@ static void an_overdue_schedule_is_published_again_as_it_was(void **state)
 static void a_job_that_was_swept_runs_once(void **state)
 {
     struct crew *crew = *state;
-    int64_t now_ms = jj__clock_wall_ms();
 
     crew_open(crew, NULL);
     crew_register(crew, "mail", NULL, NULL);
     crew_start(crew);
-    store_schedule(crew, "late", now_ms + 3000, now_ms - 60000);
     struct keeper *keeper = keeper_begin(crew);
+    int64_t now_ms = jj__clock_wall_ms();
+    store_schedule(crew, "late", now_ms + 4000, now_ms - 60000); /* time enough to see it */
     keeper_wait_state(keeper, "late", JJ_COMPLETED);
     assert_true(log_book_has(&crew->book, JJ_LOG_WARN, "job late of mail was overdue"));
     assert_true(crew_wait_over(crew));
@@ -361,28 +387,24 @@ static const char small_account[] =
     "accounts { A { jetstream: { max_store: 4MB, max_mem: 16MB }, users: ["
     " { user: a, password: x } ] } }\nno_auth_user: a";
 
-static void fill_account(struct crew *crew)
+static void make_fill(struct crew *crew)
 {
-    static char block[64 * 1024];
-    const jj_header expected = {"Nats-Expected-Stream", "FILL"};
-    const struct note large = {.subject = "fill",
-                               .headers = &expected,
-                               .header_count = 1,
-                               .data = block,
-                               .len = sizeof(block)};
-    const struct note small = {.subject = "fill", .data = "x", .len = 1};
-    const struct note *notes[] = {&large, &small};
-
     json_decref(nats_client_api(
         crew->stranger, "STREAM.CREATE.FILL",
         json_pack("{s:s, s:[s], s:s}", "name", "FILL", "subjects", "fill", "storage", "file")));
-    for (size_t i = 0; i < 2; i++) {
-        bool full = false;
-        while (!full) {
-            json_t *answer = nats_client_ask(crew->stranger, notes[i]);
-            full = json_object_get(answer, "error") != NULL;
-            json_decref(answer);
-        }
+}
+
+/* Until the next message of that size is refused. */
+static void fill_with(struct crew *crew, size_t size)
+{
+    static char block[64 * 1024];
+    const struct note note = {.subject = "fill", .data = block, .len = size};
+    bool full = false;
+
+    while (!full) {
+        json_t *answer = nats_client_ask(crew->stranger, &note);
+        full = json_object_get(answer, "error") != NULL;
+        json_decref(answer);
     }
 }
 
@@ -403,10 +425,13 @@ static void a_firing_that_was_refused_is_made_good_when_there_is_space(void **st
     crew_register(crew, "mail", NULL, NULL);
     crew_start(crew);
     struct keeper *keeper = keeper_begin(crew);
+    make_fill(crew);
+    fill_with(crew, 65536);
     int64_t now_ms = jj__clock_wall_ms();
-    int64_t fired_ms = now_ms + 4000;
-    store_schedule(crew, "late", now_ms + 2000, now_ms - 60000);
-    fill_account(crew);
+    int64_t fired_ms = now_ms + 4500;
+    store_schedule(crew, "late", now_ms + 3000, now_ms - 60000);
+    for (size_t size = 8192; size > 0; size /= 8)
+        fill_with(crew, size);
     assert_true(wait_until(time_has_come, &fired_ms, WAIT_MS));
     struct heard *stuck =
         nats_client_get(crew->stranger, "JOBS_SCHEDULE", last_seq(crew, "JOBS_SCHEDULE"));
@@ -423,17 +448,6 @@ static void a_firing_that_was_refused_is_made_good_when_there_is_space(void **st
 
 /* ---- a full disk ---- */
 
-static size_t count_lines(struct log_book *book, const char *text)
-{
-    size_t count = 0;
-
-    pthread_mutex_lock(&book->lock);
-    for (const char *at = book->text; at != NULL && (at = strstr(at, text)) != NULL; at++)
-        count++;
-    pthread_mutex_unlock(&book->lock);
-    return count;
-}
-
 /* No file of this process can be written to any more, as if its disk were full. */
 static void limit_files(bool limited)
 {
@@ -448,18 +462,6 @@ static int end_limit_and_keepers(void **state)
 {
     limit_files(false);
     return keepers_end(state);
-}
-
-struct line {
-    struct log_book *book;
-    const char *text;
-};
-
-static bool is_logged(void *ctx)
-{
-    struct line *line = ctx;
-
-    return count_lines(line->book, line->text) > 0;
 }
 
 /* Long enough for it to be tried again several times, each a second after the other. */
