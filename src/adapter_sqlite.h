@@ -100,6 +100,10 @@ jj_status jj__sqlite_run(struct connection *connection, sqlite3_stmt *statement,
 /* The same for one without parameters. */
 jj_status jj__sqlite_do(struct connection *connection, enum query query, jj_error *err);
 
+/* The number of a name; 0 if it has none. */
+jj_status jj__sqlite_look_up_name(struct connection *connection, const char *name, int64_t *n_out,
+                                  jj_error *err);
+
 /* What SQLite says, as a status and its text. code: an extended result code. */
 jj_status jj__fail_sqlite(jj_error *err, struct connection *connection, int code);
 /* For what SQLite can't see: a row that can't be. */
@@ -218,7 +222,7 @@ struct store {
 jj_status jj__sqlite_open(const char *location, void **state_out, jj_error *err);
 void jj__sqlite_close(void *state);
 
-/* adapter_sqlite_write.c */
+/* adapter_sqlite_transaction.c */
 /* Whether it is this thread that writes. */
 bool jj__sqlite_is_writer(const struct store *store);
 /* Copy the write-ahead log to the file. mode: SQLITE_CHECKPOINT_x. False: it may be needed still.
@@ -229,15 +233,34 @@ int jj__sqlite_note_wal(void *store, sqlite3 *db, const char *name, int pages);
 jj_status jj__sqlite_begin(void *state, jj_error *err);
 jj_status jj__sqlite_commit(void *state, const jj_offsets *offsets, jj_error *err);
 void jj__sqlite_rollback(void *state);
+/* STORAGE: there is no transaction, or SQLite has undone it. */
+jj_status jj__sqlite_check_writing(const struct store *store, jj_error *err);
+
+/* adapter_sqlite_write.c */
 jj_status jj__sqlite_create(void *state, const jj_record *record, jj_error *err);
 jj_status jj__sqlite_update(void *state, const jj_record *record, bool with_content, jj_error *err);
 jj_status jj__sqlite_remove(void *state, const char *id, jj_error *err);
 jj_status jj__sqlite_add_line(void *state, const char *id, const jj_line *line, jj_error *err);
 
 /* adapter_sqlite_read.c */
+/* A connection to read from, until leave. */
+jj_status jj__sqlite_enter(struct store *store, enum reading reading,
+                           struct connection **connection_out, jj_error *err);
+void jj__sqlite_leave(struct store *store, enum reading reading,
+                      const struct connection *connection);
+/* Hand on all rows of a statement, bound already; it is reset. */
+jj_status jj__sqlite_take_rows(struct connection *connection, sqlite3_stmt *statement,
+                               jj_take_record take, void *ctx, jj_error *err);
+/* A limit as SQLite takes it. */
+int64_t jj__sqlite_limit(size_t limit);
 jj_status jj__sqlite_offsets(void *state, jj_offsets *offsets_out, jj_error *err);
 jj_status jj__sqlite_get(void *state, const char *id, jj_take_record take, void *ctx,
                          jj_error *err);
+jj_status jj__sqlite_get_lines(void *state, const char *id, size_t limit, jj_take_line take,
+                               void *ctx, jj_error *err);
+jj_status jj__sqlite_get_counts(void *state, jj_take_count take, void *ctx, jj_error *err);
+
+/* adapter_sqlite_list.c */
 jj_status jj__sqlite_get_pending(void *state, size_t limit, jj_take_record take, void *ctx,
                                  jj_error *err);
 jj_status jj__sqlite_get_scheduled_ready(void *state, int64_t now_ms, jj_take_record take,
@@ -246,8 +269,5 @@ jj_status jj__sqlite_get_by_name(void *state, const jj_selection *selection, jj_
                                  void *ctx, jj_error *err);
 jj_status jj__sqlite_get_finished(void *state, int64_t before_ms, size_t limit, jj_take_record take,
                                   void *ctx, jj_error *err);
-jj_status jj__sqlite_get_lines(void *state, const char *id, size_t limit, jj_take_line take,
-                               void *ctx, jj_error *err);
-jj_status jj__sqlite_get_counts(void *state, jj_take_count take, void *ctx, jj_error *err);
 
 #endif

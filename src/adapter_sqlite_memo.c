@@ -55,26 +55,6 @@ void jj__memo_forget_place(struct memo *memo, const char *id)
 
 /* ---- names ---- */
 
-static jj_status look_up_name(struct connection *writer, const char *name, int64_t *n_out,
-                              jj_error *err)
-{
-    sqlite3_stmt *statement;
-    jj_status s = jj__sqlite_prepare(writer, QUERY_GET_NAME, &statement, err);
-    if (s != JJ_OK)
-        return s;
-
-    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
-        *n_out = sqlite3_column_int64(statement, 0);
-    else if (code != SQLITE_DONE)
-        s = jj__fail_sqlite(err, writer, code);
-    else
-        *n_out = 0;
-    sqlite3_reset(statement);
-    return s;
-}
-
 static jj_status add_name(struct connection *writer, const char *name, int64_t *n_out,
                           jj_error *err)
 {
@@ -99,7 +79,7 @@ jj_status jj__memo_name(struct memo *memo, struct connection *writer, const char
         return JJ_OK;
     }
     int64_t n = 0;
-    jj_status s = look_up_name(writer, name, &n, err);
+    jj_status s = jj__sqlite_look_up_name(writer, name, &n, err);
 
     if (s == JJ_OK && n == 0)
         s = add_name(writer, name, &n, err);

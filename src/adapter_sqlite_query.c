@@ -169,3 +169,23 @@ jj_status jj__sqlite_do(struct connection *connection, enum query query, jj_erro
 
     return s != JJ_OK ? s : jj__sqlite_run(connection, statement, err);
 }
+
+jj_status jj__sqlite_look_up_name(struct connection *connection, const char *name, int64_t *n_out,
+                                  jj_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    jj_status s = jj__sqlite_prepare(connection, QUERY_GET_NAME, &statement, err);
+    if (s != JJ_OK)
+        return s;
+
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *n_out = sqlite3_column_int64(statement, 0);
+    else if (code != SQLITE_DONE)
+        s = jj__fail_sqlite(err, connection, code);
+    else
+        *n_out = 0;
+    sqlite3_reset(statement);
+    return s;
+}

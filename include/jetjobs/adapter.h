@@ -14,12 +14,13 @@
  *  Threads: what writes (begin to rollback) is called by one thread of the index. What reads is
  *  called by that thread too, and by others at the same time only if concurrent_reads is set; it
  *  then sees the last commit, but for the writing thread between begin and commit, which may see
- *  either. No function is called after close.
+ *  either. No function is called after close, and none by what is handed to one to take rows.
  *
  *  Errors: JJ_ERR_STORAGE for a disk or service that fails now and may recover: the transaction is
  *  rolled back and tried again later. JJ_ERR_PROTOCOL for contents that can't be used, such as a
  *  damaged file: the index closes it, calls set_aside and begins anew. JJ_ERR_NO_MEMORY is tried
- *  again like JJ_ERR_STORAGE. */
+ *  again like JJ_ERR_STORAGE. After one of these, all that may follow in a transaction is rollback,
+ *  also if it was commit that failed. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -129,12 +130,12 @@ typedef struct jj_adapter {
     void (*rollback)(void *state);
     jj_status (*offsets)(void *state, jj_offsets *offsets_out, jj_error *err);
 
-    /** A row that is not there yet. */
+    /** A row that is not there yet. JJ_ERR_EXISTS if it is; the transaction goes on. */
     jj_status (*create)(void *state, const jj_record *record, jj_error *err);
     /** Hand the row to take; JJ_ERR_NOT_FOUND if there is none. */
     jj_status (*get)(void *state, const char *id, jj_take_record take, void *ctx, jj_error *err);
-    /** A row that is there. with_content false: data_known, data and headers are as they were, and
-     *  not filled in. */
+    /** A row that is there, else JJ_ERR_NOT_FOUND, and the transaction goes on. with_content false:
+     *  data_known, data and headers are as they were, and not filled in. */
     jj_status (*update)(void *state, const jj_record *record, bool with_content, jj_error *err);
     /** Remove a row, if it is there, and its lines. */
     jj_status (*remove)(void *state, const char *id, jj_error *err);
@@ -151,9 +152,10 @@ typedef struct jj_adapter {
     jj_status (*get_finished)(void *state, int64_t before_ms, size_t limit, jj_take_record take,
                               void *ctx, jj_error *err);
 
-    /** Add a line to a job. A place that is there already is replaced. */
+    /** Add a line to a job whose row is there, else JJ_ERR_NOT_FOUND, and the transaction goes on.
+     *  A place that is there already is replaced. */
     jj_status (*add_line)(void *state, const char *id, const jj_line *line, jj_error *err);
-    /** Up to limit lines of a job, by place. */
+    /** Up to limit lines of a job, by place; none if there is no such job. */
     jj_status (*get_lines)(void *state, const char *id, size_t limit, jj_take_line take, void *ctx,
                            jj_error *err);
     /** How many rows each name has in each state, zeros left out, by name. */
@@ -163,7 +165,8 @@ typedef struct jj_adapter {
 #define JJ_ADAPTER_VERSION 1
 
 /** Rows in a SQLite file; location is its path. The file is made with mode 0600, beside it are its
- *  -wal, -shm and -lock. Not on a network file system. */
+ *  -wal, -shm and -lock. Not on a network file system. Single rows are found fastest by the thread
+ *  that writes. What is set aside is kept as <path>.damaged-<UTC time>. */
 JJ_API extern const jj_adapter jj_adapter_sqlite;
 
 /** Rows in memory, gone with the process; location is not used. */
