@@ -167,7 +167,7 @@ static void what_waits_runs_or_is_completed_is_not_revived(void **state)
     crew_close_gate(desk->crew);
     start_worker(desk, crew_pass);
     desk_enqueue(desk, "mail", "a", NULL);
-    assert_true(crew_wait_running(desk->crew, 1));
+    desk_wait_state(desk, "a", JJ_RUNNING);
     expect_refusal(desk, "a", "it is running");
     crew_open_gate(desk->crew);
     desk_expect_end(desk, "a", JJ_COMPLETED);

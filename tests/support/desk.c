@@ -12,6 +12,9 @@
 
 #include <jetjobs/adapter.h>
 
+#include "clock.h"
+#include "wait.h"
+
 const enum desk_kind desk_kinds[4] = {DESK_OWN_MEMORY, DESK_OWN_SQLITE, DESK_REMOTE_MEMORY,
                                       DESK_REMOTE_SQLITE};
 
@@ -130,6 +133,20 @@ static void expect(jj_job *job, jj_state state)
 void desk_expect_state(struct desk *desk, const char *id, jj_state state)
 {
     expect(desk_get(desk, id), state);
+}
+
+void desk_wait_state(struct desk *desk, const char *id, jj_state state)
+{
+    int64_t until_ms = jj__clock_mono_ms() + WAIT_MS;
+    bool so = false;
+
+    while (!so && jj__clock_mono_ms() < until_ms) {
+        jj_job *job = desk_get(desk, id);
+        so = jj_job_state(job) == state;
+        jj_job_free(job);
+        wait_a_moment();
+    }
+    assert_true(so);
 }
 
 void desk_expect_end(struct desk *desk, const char *id, jj_state state)

@@ -46,6 +46,8 @@ const char *desk_enqueue(struct desk *desk, const char *name, const char *id, co
 /* Ask for a job; fails the test if it is not known. Free it. */
 jj_job *desk_get(struct desk *desk, const char *id);
 void desk_expect_state(struct desk *desk, const char *id, jj_state state);
+/* Wait until the index has read that from what another client did. */
+void desk_wait_state(struct desk *desk, const char *id, jj_state state);
 
 /* Wait for a job's end, and let it be that one. */
 void desk_expect_end(struct desk *desk, const char *id, jj_state state);
