@@ -4,11 +4,29 @@
 
 #include "program.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+
+#include "help.h"
+#include "utf8.h"
+
+/* Somebody waits at the terminal for it. */
+#define CONNECT_TIMEOUT_MS 3000
+
+#define TEXT_SIZE 512
+
+/* What others said may be in it. */
+static void say(char *text)
+{
+    jj__utf8_printable(text);
+    fprintf(stderr, "jetjobs: %s\n", text);
+}
 
 int program_fail(const jj_error *err)
 {
-    fprintf(stderr, "jetjobs: %s\n", err->text);
+    jj_error copy = *err;
+
+    say(copy.text);
     switch (err->status) {
     case JJ_ERR_INVALID:
         return ENDING_USAGE;
@@ -19,4 +37,40 @@ int program_fail(const jj_error *err)
     default:
         return ENDING_FAILED;
     }
+}
+
+int program_usage(const struct command *command, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    say(text);
+    help_usage(stderr, command);
+    fprintf(stderr, "Try 'jetjobs%s%s --help'.\n", command == NULL ? "" : " ",
+            command == NULL ? "" : command->name);
+    return ENDING_USAGE;
+}
+
+jj_client *program_open(const jj_options *options, int *ending_out)
+{
+    jj_client *client = NULL;
+    jj_error err = {0};
+
+    if (jj_open(options, &client, &err) == JJ_OK)
+        return client;
+    *ending_out = program_fail(&err);
+    return NULL;
+}
+
+jj_client *program_connect(const struct program *program, void (*more)(jj_options *options),
+                           int *ending_out)
+{
+    jj_options options = {.url = program->url, .connect_timeout_ms = CONNECT_TIMEOUT_MS};
+
+    if (more != NULL)
+        more(&options);
+    return program_open(&options, ending_out);
 }

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef JJ_CMD_COMMANDS_H
+#define JJ_CMD_COMMANDS_H
+
+/* The subcommands, each in a file cmd_<name>.c; main.c has the table of them. */
+
+#include "program.h"
+
+extern const struct command cmd_provision;
+
+#endif
