@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "config.h"
 #include "help.h"
 #include "utf8.h"
 
@@ -65,12 +66,31 @@ jj_client *program_open(const jj_options *options, int *ending_out)
     return NULL;
 }
 
-jj_client *program_connect(const struct program *program, void (*more)(jj_options *options),
-                           int *ending_out)
+/* The configuration is freed after this: the client keeps nothing of it. */
+static jj_client *connect_by(const struct program *program, const struct config *config,
+                             void (*more)(jj_options *options), int *ending_out)
 {
-    jj_options options = {.url = program->url, .connect_timeout_ms = CONNECT_TIMEOUT_MS};
+    jj_options options = config->options;
 
+    options.connect_timeout_ms = CONNECT_TIMEOUT_MS;
+    if (program->url != NULL)
+        options.url = program->url;
     if (more != NULL)
         more(&options);
     return program_open(&options, ending_out);
+}
+
+jj_client *program_connect(const struct program *program, void (*more)(jj_options *options),
+                           int *ending_out)
+{
+    struct config *config = NULL;
+    jj_error err = {0};
+
+    if (config_load(program->config_path, &config, &err) != JJ_OK) {
+        *ending_out = program_fail(&err);
+        return NULL;
+    }
+    jj_client *client = connect_by(program, config, more, ending_out);
+    config_free(config);
+    return client;
 }

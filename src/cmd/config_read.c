@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the values of a file mean, section by section. The library checks its options again, but
+ * can't name a line. */
+
+#include "config_read.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spec.h"
+#include "status.h"
+#include "subject.h"
+#include "units.h"
+
+#define KEY_SIZE         128
+#define CONCURRENCY_MAX  10000
+#define MAX_ATTEMPTS_MAX 1000
+#define MAX_LOST_MAX     1000
+#define REPLICAS_MAX     5
+#define ACK_WAIT_MIN_MS  1000
+
+/* What is being read. The first error is kept, and ends it: later calls do nothing. */
+struct reader {
+    struct config *config;
+    struct arena *arena;
+    const struct config_scan *scan;
+    char section[KEY_SIZE]; /* what the keys that are read begin with, as "worker." */
+    jj_options worker;      /* what holds where a handler does not say */
+    jj_status status;
+    jj_error *err;
+};
+
+/* ---- errors ---- */
+
+/* At a key of the section, or the section itself for key "". */
+static void JJ_PRINTF(3, 4) wrong(struct reader *reader, const char *key, const char *format, ...)
+{
+    char whole[2 * KEY_SIZE];
+    char text[JJ_ERROR_TEXT_SIZE];
+    va_list args;
+
+    if (reader->status != JJ_OK)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    snprintf(whole, sizeof(whole), "%s%s", reader->section, key);
+    if (key[0] == '\0')
+        whole[strlen(whole) - 1] = '\0'; /* the dot */
+    reader->status = jj__fail(reader->err, JJ_ERR_INVALID, "%s:%u: %s: %s", reader->config->file,
+                              config_scan_line(reader->scan, whole), whole, text);
+}
+
+static void out_of_memory(struct reader *reader)
+{
+    if (reader->status == JJ_OK)
+        reader->status = jj__fail(reader->err, JJ_ERR_NO_MEMORY, "configuration");
+}
+
+static void enter(struct reader *reader, const char *section)
+{
+    snprintf(reader->section, sizeof(reader->section), "%s.", section);
+}
+
+/* ---- values; text NULL: the file does not say ---- */
+
+static void read_number(struct reader *reader, const char *key, const char *text, uint32_t max,
+                        uint32_t *number_out)
+{
+    char *end;
+
+    if (text == NULL)
+        return;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0')
+        wrong(reader, key, "'%.40s' is not a number: 1 to %" PRIu32, text, max);
+    else if (errno != 0 || number < 1 || number > max)
+        wrong(reader, key, "%.40s is out of range: 1 to %" PRIu32, text, max);
+    else
+        *number_out = (uint32_t)number;
+}
+
+static void read_duration(struct reader *reader, const char *key, const char *text, int64_t min_ms,
+                          int64_t *ms_out)
+{
+    char min[UNITS_DURATION_SIZE];
+
+    if (text == NULL)
+        return;
+    units_write_duration(min_ms, min);
+    if (!units_read_duration(text, ms_out))
+        wrong(reader, key, "'%.40s' is not a duration: as in %s", text, UNITS_DURATIONS);
+    else if (*ms_out < min_ms)
+        wrong(reader, key, "%.40s is too short: %s or more", text, min);
+}
+
+static void read_size(struct reader *reader, const char *key, const char *text, int64_t min,
+                      int64_t *bytes_out)
+{
+    if (text == NULL)
+        return;
+    if (!units_read_size(text, bytes_out))
+        wrong(reader, key, "'%.40s' is not a size: %s", text, UNITS_SIZES);
+    else if (*bytes_out < min)
+        wrong(reader, key, "%.40s is too small: %" PRId64 " or more", text, min);
+}
+
+/* One of some words; its place among them. */
+static void read_word(struct reader *reader, const char *key, const char *text,
+                      const char *const words[], size_t count, size_t *at_out)
+{
+    char allowed[64];
+    size_t len = 0;
+
+    for (size_t at = 0; text != NULL && at < count; at++) {
+        if (strcmp(text, words[at]) == 0) {
+            *at_out = at;
+            return;
+        }
+        len += (size_t)snprintf(allowed + len, sizeof(allowed) - len, "%s%s", at == 0 ? "" : ", ",
+                                words[at]);
+    }
+    if (text != NULL)
+        wrong(reader, key, "'%.40s' is none of %s", text, allowed);
+}
+
+/* A path, made relative to the folder of the file. */
+static const char *path_of(struct reader *reader, const char *path)
+{
+    const char *folder = reader->config->folder;
+
+    if (path == NULL || path[0] == '/' || strcmp(folder, ".") == 0)
+        return path;
+    size_t size = strlen(folder) + 1 + strlen(path) + 1;
+    char *joined = jj__arena_alloc(reader->arena, size);
+    if (joined == NULL)
+        out_of_memory(reader);
+    else
+        snprintf(joined, size, "%s/%s", folder, path);
+    return joined;
+}
+
+/* The longest delay must not be shorter than the first one; either may be the worker's. */
+static void read_backoff(struct reader *reader, const struct file_backoff *backoff,
+                         int64_t *initial_ms, int64_t *max_ms)
+{
+    char initial[UNITS_DURATION_SIZE];
+    char max[UNITS_DURATION_SIZE];
+
+    if (backoff == NULL)
+        return;
+    read_duration(reader, "backoff.initial", backoff->initial, 1, initial_ms);
+    read_duration(reader, "backoff.max", backoff->max, 1, max_ms);
+    int64_t first_ms = *initial_ms > 0 ? *initial_ms : reader->worker.backoff_initial_ms;
+    int64_t longest_ms = *max_ms > 0 ? *max_ms : reader->worker.backoff_max_ms;
+    units_write_duration(first_ms, initial);
+    units_write_duration(longest_ms, max);
+    if (longest_ms < first_ms)
+        wrong(reader, "backoff", "initial is %s and max is %s: max must be as long or longer",
+              initial, max);
+}
+
+/* ---- sections ---- */
+
+static void read_nats(struct reader *reader, const struct file_nats *nats, jj_options *options)
+{
+    static const struct file_tls no_tls = {0};
+
+    if (nats == NULL)
+        return;
+    const struct file_tls *tls = nats->tls == NULL ? &no_tls : nats->tls;
+    enter(reader, "nats");
+    options->url = nats->url;
+    options->credentials = path_of(reader, nats->creds);
+    options->inbox_prefix = nats->inbox_prefix;
+    options->tls_ca = path_of(reader, tls->ca);
+    options->tls_cert = path_of(reader, tls->cert);
+    options->tls_key = path_of(reader, tls->key);
+    if ((tls->cert == NULL) != (tls->key == NULL))
+        wrong(reader, "tls", "cert and key go together: name both, or none");
+}
+
+static void read_worker(struct reader *reader, const struct file_worker *worker,
+                        jj_options *options)
+{
+    if (worker == NULL)
+        return;
+    enter(reader, "worker");
+    read_number(reader, "concurrency", worker->concurrency, CONCURRENCY_MAX, &options->concurrency);
+    read_duration(reader, "poll_interval", worker->poll_interval, 1, &options->poll_interval_ms);
+    read_number(reader, "max_attempts", worker->max_attempts, MAX_ATTEMPTS_MAX,
+                &options->max_attempts);
+    read_duration(reader, "ack_wait", worker->ack_wait, ACK_WAIT_MIN_MS, &options->ack_wait_ms);
+    read_duration(reader, "shutdown_grace", worker->shutdown_grace, 1, &options->shutdown_grace_ms);
+    read_number(reader, "max_lost", worker->max_lost, MAX_LOST_MAX, &options->max_lost);
+    read_backoff(reader, worker->backoff, &options->backoff_initial_ms, &options->backoff_max_ms);
+    if (reader->status == JJ_OK)
+        reader->status = jj__options_resolve(options, &reader->worker, reader->err);
+}
+
+static void read_index(struct reader *reader, const struct file_index *index)
+{
+    struct config *config = reader->config;
+
+    if (index == NULL)
+        return;
+    enter(reader, "index");
+    config->index_path = path_of(reader, index->path);
+    read_duration(reader, "history", index->history, 1, &config->options.history_ms);
+    read_size(reader, "history_bytes", index->history_bytes, 1, &config->options.history_bytes);
+}
+
+static void read_streams(struct reader *reader, const struct file_streams *streams,
+                         jj_options *options)
+{
+    if (streams == NULL)
+        return;
+    enter(reader, "streams");
+    read_number(reader, "replicas", streams->replicas, REPLICAS_MAX, &options->replicas);
+    read_size(reader, "max_bytes", streams->max_bytes, 0, &options->jobs_bytes);
+}
+
+static void read_log(struct reader *reader, const struct file_log *log)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    static const char *const formats[] = {"text", "json"};
+    size_t level = JJ_LOG_INFO;
+    size_t format = 0;
+
+    if (log == NULL)
+        return;
+    enter(reader, "log");
+    read_word(reader, "level", log->level, levels, 4, &level);
+    read_word(reader, "format", log->format, formats, 2, &format);
+    reader->config->log_level = (jj_log_level)level;
+    reader->config->log_json = format == 1;
+}
+
+/* ---- handlers ---- */
+
+/* The arguments as execv() wants them. */
+static const char *const *argv_of(struct reader *reader, const struct file_handler *from)
+{
+    const char **argv = jj__arena_array(reader->arena, from->exec_count + 1, sizeof(*argv));
+
+    if (argv == NULL) {
+        out_of_memory(reader);
+        return NULL;
+    }
+    for (unsigned i = 0; i < from->exec_count; i++)
+        argv[i] = from->exec[i];
+    if (from->exec_count == 0 || argv[0][0] == '\0')
+        wrong(reader, "exec", "no program: the program, then its arguments");
+    else if (strchr(argv[0], '/') != NULL)
+        argv[0] = path_of(reader, argv[0]);
+    return argv;
+}
+
+static void read_what_runs(struct reader *reader, const struct file_handler *from,
+                           struct handler_config *handler)
+{
+    int ways = (from->exec != NULL) + (from->request != NULL) + (from->plugin != NULL);
+
+    if (ways != 1) {
+        wrong(reader, "", "%s: one of exec, request and plugin",
+              ways == 0 ? "nothing to run" : "more than one thing to run");
+        return;
+    }
+    handler->request = from->request;
+    handler->plugin = path_of(reader, from->plugin);
+    if (from->exec != NULL)
+        handler->argv = argv_of(reader, from);
+    handler->kind = from->exec != NULL      ? HANDLER_EXEC
+                    : from->request != NULL ? HANDLER_REQUEST
+                                            : HANDLER_PLUGIN;
+}
+
+static void read_name(struct reader *reader, const struct file_handler *from,
+                      struct handler_config *handler)
+{
+    const struct handler_config *handlers = reader->config->handlers;
+
+    handler->name = from->name;
+    if (handler->kind == HANDLER_PLUGIN) {
+        if (from->name != NULL)
+            wrong(reader, "name", "not with a plugin, which names its handlers itself");
+        return;
+    }
+    if (from->name == NULL)
+        wrong(reader, "", "no name: the name of the jobs that it runs");
+    else if (!jj__token_valid(from->name))
+        wrong(reader, "name", "'%.80s' is not allowed: 1 to 64 of A-Z a-z 0-9 _ -", from->name);
+    for (size_t i = 0; from->name != NULL && &handlers[i] != handler; i++)
+        if (handlers[i].name != NULL && strcmp(handlers[i].name, from->name) == 0)
+            wrong(reader, "name", "'%s' is the name of the handler in line %u already", from->name,
+                  handlers[i].line);
+}
+
+static void read_handler(struct reader *reader, const struct file_handler *from,
+                         struct handler_config *handler)
+{
+    jj_handler_options *options = &handler->options;
+
+    read_what_runs(reader, from, handler);
+    read_name(reader, from, handler);
+    read_number(reader, "concurrency", from->concurrency, CONCURRENCY_MAX, &options->concurrency);
+    if (options->concurrency > reader->worker.concurrency)
+        wrong(reader, "concurrency", "%" PRIu32 " is more than worker.concurrency: 1 to %" PRIu32,
+              options->concurrency, reader->worker.concurrency);
+    read_number(reader, "fleet_concurrency", from->fleet_concurrency, UINT32_MAX,
+                &options->fleet_concurrency);
+    read_duration(reader, "timeout", from->timeout, 1, &options->timeout_ms);
+    read_number(reader, "max_attempts", from->max_attempts, MAX_ATTEMPTS_MAX,
+                &options->max_attempts);
+    read_backoff(reader, from->backoff, &options->backoff_initial_ms, &options->backoff_max_ms);
+}
+
+static void read_handlers(struct reader *reader, const struct file *file)
+{
+    struct config *config = reader->config;
+    struct handler_config *handlers =
+        jj__arena_array(reader->arena, file->handlers_count, sizeof(*handlers));
+
+    if (handlers == NULL) {
+        out_of_memory(reader);
+        return;
+    }
+    config->handlers = handlers;
+    for (unsigned i = 0; i < file->handlers_count && reader->status == JJ_OK; i++) {
+        char section[KEY_SIZE / 2];
+        snprintf(section, sizeof(section), "handlers[%u]", i);
+        handlers[i].line = config_scan_line(reader->scan, section);
+        enter(reader, section);
+        read_handler(reader, &file->handlers[i], &handlers[i]);
+        config->handler_count++;
+    }
+}
+
+jj_status config_read(const struct file *file, const struct config_scan *scan, struct arena *arena,
+                      struct config *config, jj_error *err)
+{
+    struct reader reader = {.config = config, .arena = arena, .scan = scan, .err = err};
+
+    reader.status = jj__options_resolve(NULL, &reader.worker, err);
+    read_nats(&reader, file->nats, &config->options);
+    read_worker(&reader, file->worker, &config->options);
+    read_index(&reader, file->index);
+    read_streams(&reader, file->streams, &config->options);
+    read_log(&reader, file->log);
+    read_handlers(&reader, file);
+    return reader.status;
+}
