@@ -38,6 +38,8 @@ static void free_client(jj_client *client)
     while (client->handlers != NULL) {
         struct handler *handler = client->handlers;
         client->handlers = handler->next;
+        if (handler->free_user != NULL)
+            handler->free_user(handler->user);
         free(handler);
     }
     pthread_cond_destroy(&client->changed);
@@ -171,24 +173,26 @@ static jj_status add_handler(jj_client *client, struct handler **handler, jj_err
     return s;
 }
 
-jj_status jj_register(jj_client *client, const char *name, jj_handler run,
-                      const jj_handler_options *options, void *user, jj_error *err)
+jj_status jj__client_register(jj_client *client, const struct registration *registration,
+                              jj_error *err)
 {
+    const char *name = registration->name;
     jj_handler_options resolved;
     jj_status s = jj__token_check("job name", name, err);
 
-    if (s == JJ_OK && run == NULL)
+    if (s == JJ_OK && registration->run == NULL)
         s = jj__fail(err, JJ_ERR_INVALID, "handler '%s' is NULL", name);
     if (s == JJ_OK)
-        s = jj__handler_options_resolve(options, &client->options, &resolved, err);
+        s = jj__handler_options_resolve(registration->options, &client->options, &resolved, err);
     if (s != JJ_OK)
         return s;
     struct handler *handler = calloc(1, sizeof(*handler));
     if (handler == NULL)
         return jj__fail(err, JJ_ERR_NO_MEMORY, "handler '%s'", name);
     strncpy(handler->name, name, sizeof(handler->name) - 1);
-    handler->run = run;
-    handler->user = user;
+    handler->run = registration->run;
+    handler->user = registration->user;
+    handler->free_user = registration->free_user;
     handler->options = resolved;
     handler->policy = (struct retry_policy){.max_attempts = resolved.max_attempts,
                                             .initial_ms = resolved.backoff_initial_ms,
@@ -196,6 +200,15 @@ jj_status jj_register(jj_client *client, const char *name, jj_handler run,
     s = add_handler(client, &handler, err);
     free(handler);
     return s;
+}
+
+jj_status jj_register(jj_client *client, const char *name, jj_handler run,
+                      const jj_handler_options *options, void *user, jj_error *err)
+{
+    const struct registration registration = {
+        .name = name, .run = run, .options = options, .user = user};
+
+    return jj__client_register(client, &registration, err);
 }
 
 /* ---- start and stop ---- */

@@ -41,6 +41,19 @@ struct jj_client {
                                  state to STARTING may change it */
 };
 
+/* A handler whose user data the client frees, when no handler runs any more. */
+struct registration {
+    const char *name;
+    jj_handler run;
+    const jj_handler_options *options; /* NULL: all defaults */
+    void *user;
+    void (*free_user)(void *user); /* NULL: it is not ours */
+};
+
+/* As jj_register(). On failure user stays the caller's. */
+jj_status jj__client_register(jj_client *client, const struct registration *registration,
+                              jj_error *err);
+
 /* True if a handler of that name is registered. */
 bool jj__client_has_handler(jj_client *client, const char *name);
 

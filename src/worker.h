@@ -126,7 +126,8 @@ struct handler {
     char name[JJ_NAME_SIZE];
     jj_handler run;
     void *user;
-    jj_handler_options options; /* resolved */
+    void (*free_user)(void *user); /* the client's only; NULL: it is not ours */
+    jj_handler_options options;    /* resolved */
     struct retry_policy policy;
 
     struct worker *worker;

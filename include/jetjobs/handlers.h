@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef JETJOBS_HANDLERS_H
+#define JETJOBS_HANDLERS_H
+
+/** @file
+ *  Handlers that are not C functions of this program: a program that is run for each job. What all
+ *  handlers have in common is in worker.h. */
+
+#include <stdint.h>
+
+#include <jetjobs/client.h>
+#include <jetjobs/status.h>
+#include <jetjobs/worker.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A program that is run for each attempt of a job, as a process of its own. Zero means the
+ *  default. All is borrowed for the call. Fields are only ever added at the end.
+ *
+ *  The job's data is its standard input. It gets JOB_ID, JOB_NAME, JOB_ATTEMPT, JOB_MAX_ATTEMPTS
+ *  and, where the job has one, JOB_TRACEPARENT in its environment. What it tells:
+ *
+ *  - standard output is the result: as it is if it is JSON, else as a JSON string, without line
+ *    ends at its end. More than 512 KiB fail the job for good;
+ *  - each line on standard error is a log line of level info;
+ *  - each line on descriptor 3 is a message, a JSON object of one of these kinds:
+ *    {"progress":40,"message":".."}, {"event":"..","data":..}, {"log":"..","level":"warn",
+ *    "data":..}.
+ *
+ *  Exit status 0 is done, 100 is failed for good, all else is a failed attempt, whose error is the
+ *  last line on standard error. The process leads a session and a process group of its own. The
+ *  group gets SIGTERM when jj_attempt_stopping() would be true, and SIGKILL 5 s later; what is left
+ *  of the group when the program has ended is killed. There is no shell, and all descriptors but 0
+ *  to 3 are closed. */
+typedef struct jj_exec_options {
+    const char *const *argv; /**< the program and its arguments, ended by NULL; needed. A name
+                                without a slash is looked for in PATH, a relative path counts from
+                                dir */
+    const char *dir;         /**< the folder it starts in; that of this process */
+    const char *const *env;  /**< more of its environment, ended by NULL: "NAME" is passed on as it
+                                is here, "NAME=value" is set. PATH, HOME, LANG, LC_ALL and TZ are
+                                always passed on, the rest never; none */
+    const char *user;        /**< whom it runs as, with all groups of that user; this process's
+                                user. Needs root */
+    int64_t memory_bytes;    /**< of address space for each of its processes; no limit */
+    int64_t cpu_seconds;     /**< of processor time for each of its processes; no limit */
+    int64_t open_files;      /**< descriptors for each of its processes; no limit but ours */
+    int64_t processes;       /**< of its user at once, all that run included; no limit but ours */
+    int64_t file_bytes;      /**< of any file that it writes; no limit */
+} jj_exec_options;
+
+/** Have a program run the jobs of a name. Before jj_start().
+ *
+ *  A program that can't be started is a failed attempt that says why; where it is this system that
+ *  has no more processes, descriptors or memory, the job is put off and costs no attempt.
+ *
+ *  The program's own wait() for any child, and SIGCHLD ignored, take away how a child has ended:
+ *  that is a failed attempt then.
+ *  @param client   open client
+ *  @param name     of the jobs
+ *  @param exec     the program
+ *  @param options  NULL for all defaults; borrowed for the call
+ *  @param err      NULL, or filled on failure
+ *  @return JJ_OK; INVALID: the name, an option, or a user that there is not; NOT_PERMITTED: to run
+ *          as that user; EXISTS: the name has a handler; STATE: started
+ *
+ *  Threads: any. */
+JJ_API JJ_MUST_CHECK jj_status jj_register_exec(jj_client *client, const char *name,
+                                                const jj_exec_options *exec,
+                                                const jj_handler_options *options, jj_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
