@@ -150,6 +150,9 @@ struct port_options {
 /* Thread: broker. */
 jj_status jj__broker_port_open(struct broker *broker, const struct port_options *options,
                                struct port **port_out, jj_error *err);
+/* True if the last thing that went wrong is that the server does not permit that subscription: to
+ * be asked when an answer to something sent later has come. Thread: broker. */
+bool jj__broker_port_denied(const struct port *port);
 /* Tell the server to send nothing more to it; what is on its way still comes. Thread: broker. */
 void jj__broker_port_drain(struct port *port);
 /* Thread: broker; also from within take(). NULL is fine. */

@@ -138,8 +138,9 @@ void jj__publisher_reconnected(struct broker *broker);
 int64_t jj__publisher_turn(struct broker *broker, int64_t now_ms);
 /* True if it was one of ours, and whoever waits for it has been told. */
 bool jj__publisher_denied(struct broker *broker, const char *text);
-/* True if the server's text about permissions speaks of publishing to that subject. */
-bool jj__broker_denies(const char *text, const char *subject);
+/* True if the server's text about permissions speaks of that subject; what: "Publish" or
+ * "Subscription". */
+bool jj__broker_denies(const char *text, const char *what, const char *subject);
 /* broker_request.c; likewise */
 bool jj__request_denied(struct broker *broker, const char *text);
 /* Fail what waits. */

@@ -52,6 +52,15 @@ jj_status jj__broker_port_open(struct broker *broker, const struct port_options 
     return JJ_OK;
 }
 
+bool jj__broker_port_denied(const struct port *port)
+{
+    const char *text = NULL;
+    natsConnection *nc = port->broker->nc;
+
+    return nc != NULL && natsConnection_GetLastError(nc, &text) == NATS_NOT_PERMITTED &&
+           jj__broker_denies(text, "Subscription", port->subject);
+}
+
 static void free_closed_ports(struct broker *broker)
 {
     struct port **link = &broker->ports;

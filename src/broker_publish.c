@@ -375,23 +375,23 @@ static void take_answer(void *ctx, struct broker_msg *msg)
         nobody_listens(broker);
 }
 
-/* The text is: Permissions Violation for Publish to "<subject>" */
-bool jj__broker_denies(const char *text, const char *subject)
+/* The text is: Permissions Violation for <what> to "<subject>" */
+bool jj__broker_denies(const char *text, const char *what, const char *subject)
 {
-    static const char opening[] = "Publish to \"";
-    const char *found = strstr(text, opening);
+    static const char between[] = " to \"";
+    const char *found = strstr(text, what);
     size_t len = strlen(subject);
 
-    if (found == NULL)
+    if (found == NULL || strncmp(found + strlen(what), between, sizeof(between) - 1) != 0)
         return false;
-    found += sizeof(opening) - 1;
+    found += strlen(what) + sizeof(between) - 1;
     return strncmp(found, subject, len) == 0 && found[len] == '"';
 }
 
 static bool denies_any(const char *text, const struct sent *sent)
 {
     for (size_t i = 0; i < sent->count; i++)
-        if (jj__broker_denies(text, natsMsg_GetSubject(sent->msgs[i])))
+        if (jj__broker_denies(text, "Publish", natsMsg_GetSubject(sent->msgs[i])))
             return true;
     return false;
 }

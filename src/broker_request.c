@@ -104,7 +104,7 @@ bool jj__request_denied(struct broker *broker, const char *text)
 
     for (struct asked *asked = broker->asked; asked != NULL; asked = following) {
         following = asked->next;
-        if (!jj__broker_denies(text, asked->subject))
+        if (!jj__broker_denies(text, "Publish", asked->subject))
             continue;
         settle(asked, NULL, JJ_ERR_NOT_PERMITTED);
         told = true;

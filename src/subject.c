@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "event.h"
+
 #define NS_PER_MS UINT64_C(1000000)
 
 /* $JS.ACK, stream and consumer, then five numbers; the longer form has domain and account before
@@ -256,4 +258,72 @@ void jj__subject_request(char out[JJ__SUBJECT_SIZE], const char *verb, const cha
         return;
     at = put_text(at, ".");
     put_token(at, name);
+}
+
+/* ---- what to listen to ---- */
+
+static bool is_wildcard(const char *token)
+{
+    return strcmp(token, "*") == 0;
+}
+
+/* The last token of what begins with job. */
+static bool may_be_type(const char *token)
+{
+    return is_wildcard(token) || jj__event_type_read(token) != EVENT_TYPES;
+}
+
+static bool may_be_name(const char *token)
+{
+    return is_wildcard(token) || jj__token_valid(token);
+}
+
+#define LIVE_TOKENS 3
+
+static bool live_tokens_match(const char tokens[LIVE_TOKENS][JJ_NAME_SIZE], size_t count)
+{
+    bool rest = strcmp(tokens[count - 1], ">") == 0;
+
+    if (strcmp(tokens[0], "log") == 0)
+        return count >= 2 && strcmp(tokens[1], "job") == 0 &&
+               (count == 2 || rest || may_be_name(tokens[2]));
+    if (strcmp(tokens[0], "job") != 0 || count < 2)
+        return false;
+    if (count == 2)
+        return rest || may_be_type(tokens[1]);
+    return may_be_name(tokens[1]) && (rest || may_be_type(tokens[2]));
+}
+
+/* Cut a subject into its tokens; 0: there are too many, or one is empty or too long. */
+static size_t copy_tokens(const char *subject, char tokens[LIVE_TOKENS][JJ_NAME_SIZE])
+{
+    const char *starts[LIVE_TOKENS];
+    size_t count = split(subject, starts, LIVE_TOKENS);
+
+    if (count > LIVE_TOKENS)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strcspn(starts[i], ".");
+        if (len > JJ_NAME_MAX)
+            return 0;
+        memcpy(tokens[i], starts[i], len);
+        tokens[i][len] = '\0';
+    }
+    return count;
+}
+
+jj_status jj__subject_live_check(const char *subject, jj_error *err)
+{
+    char tokens[LIVE_TOKENS][JJ_NAME_SIZE];
+
+    if (subject == NULL)
+        return jj__fail(err, JJ_ERR_INVALID, "the subject to listen to is missing");
+    size_t count = copy_tokens(subject, tokens);
+    if (count == 0 || !live_tokens_match(tokens, count))
+        return jj__fail(err, JJ_ERR_INVALID,
+                        "'%.80s' is nothing to listen to: that is job.<type>, job.<name>.<type>, "
+                        "log.job or log.job.<id>, where type is started, completed, failed, "
+                        "retrying, cancelled, progress, event or log, and * or > may stand for any",
+                        subject);
+    return JJ_OK;
 }

@@ -71,6 +71,9 @@ void jj__subject_live_of(char out[JJ__SUBJECT_SIZE], const char *name_or_id, con
 void jj__subject_log_of(char out[JJ__SUBJECT_SIZE], const char *id);
 #define JJ__SUBJECT_LOG "log.job"
 
+/* What somebody may listen to: one of these, with wildcards, but none that nothing is told on. */
+jj_status jj__subject_live_check(const char *subject, jj_error *err);
+
 /* jobs.<verb>.<name>: a request to the index service about one name; NULL: jobs.<verb>. */
 void jj__subject_request(char out[JJ__SUBJECT_SIZE], const char *verb, const char *name);
 

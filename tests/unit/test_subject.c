@@ -202,6 +202,47 @@ static void other_reply_subjects_are_no_delivery(void **state)
     assert_int_equal(delivery.seq, 4711);
 }
 
+static void live_subjects_may_be_listened_to(void **state)
+{
+    (void)state;
+    static const char *const live[] = {
+        "job.>",          "job.*",       "job.completed",  "job.log",   "job.mail.*",
+        "job.mail.>",     "job.*.event", "job.mail.event", "job.*.*",   "job.*.>",
+        "job.log.failed", "log.job",     "log.job.17",     "log.job.*", "log.job.>",
+    };
+
+    for (size_t i = 0; i < sizeof(live) / sizeof(live[0]); i++)
+        assert_int_equal(jj__subject_live_check(live[i], NULL), JJ_OK);
+    assert_int_equal(jj__subject_live_check("job." SIXTY_FOUR ".log", NULL), JJ_OK);
+}
+
+static void where_nothing_is_told_nobody_listens(void **state)
+{
+    (void)state;
+    static const char *const others[] = {
+        "",           ">",           "*",           "job",         "job.",        "job.mail",
+        "*.mail.log", "job.mail.x",  "job.a.b.log", "job.a.log.b", "job.>.log",   "job.*x.log",
+        "jobs.>",     "log",         "log.>",       "log.*",       "log.job.a.b", "log.jobs",
+        "job..log",   "job.log\r\n", "job.a b.log", "$JS.>",       "job.>.>",     "job.mail.Log",
+    };
+    jj_error err;
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_int_equal(jj__subject_live_check(others[i], NULL), JJ_ERR_INVALID);
+    for (size_t i = 0; i < HOSTILE_COUNT; i++) {
+        char subject[JJ__SUBJECT_SIZE];
+        snprintf(subject, sizeof(subject), "job.%s.x", hostile[i]);
+        assert_int_equal(jj__subject_live_check(subject, NULL), JJ_ERR_INVALID);
+        snprintf(subject, sizeof(subject), "log.job.%s.x", hostile[i]);
+        assert_int_equal(jj__subject_live_check(subject, NULL), JJ_ERR_INVALID);
+    }
+    assert_int_equal(jj__subject_live_check("job." SIXTY_FOUR "x.log", NULL), JJ_ERR_INVALID);
+    assert_int_equal(jj__subject_live_check(NULL, NULL), JJ_ERR_INVALID);
+    assert_int_equal(jj__subject_live_check("job.mail", &err), JJ_ERR_INVALID);
+    assert_non_null(strstr(err.text, "'job.mail' is nothing to listen to"));
+    assert_non_null(strstr(err.text, "may stand for any"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +256,8 @@ int main(void)
         cmocka_unit_test(delivery_is_read_from_the_reply_subject),
         cmocka_unit_test(numbers_of_a_delivery_go_up_to_64_bits),
         cmocka_unit_test(other_reply_subjects_are_no_delivery),
+        cmocka_unit_test(live_subjects_may_be_listened_to),
+        cmocka_unit_test(where_nothing_is_told_nobody_listens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
