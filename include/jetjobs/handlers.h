@@ -3,8 +3,8 @@
 #define JETJOBS_HANDLERS_H
 
 /** @file
- *  Handlers that are not C functions of this program: a program that is run for each job. What all
- *  handlers have in common is in worker.h. */
+ *  Handlers that are not C functions of this program: a program that is run for each job, and what
+ * a plugin brings. What all handlers have in common is in worker.h. */
 
 #include <stdint.h>
 
@@ -70,6 +70,52 @@ typedef struct jj_exec_options {
 JJ_API JJ_MUST_CHECK jj_status jj_register_exec(jj_client *client, const char *name,
                                                 const jj_exec_options *exec,
                                                 const jj_handler_options *options, jj_error *err);
+
+/** Version of what plugins and programs expect of each other. */
+#define JJ_PLUGIN_VERSION 1
+
+/** What a plugin says of itself. A plugin is a shared object with one function, jetjobs_plugin():
+ *
+ *      static jj_status start(jj_client *client, jj_error *err)
+ *      {
+ *          return jj_register(client, "greet", greet, NULL, NULL, err);
+ *      }
+ *
+ *      const jj_plugin *jetjobs_plugin(void)
+ *      {
+ *          static const jj_plugin plugin = JJ_PLUGIN(start);
+ *          return &plugin;
+ *      }
+ *
+ *  Compile it with -fPIC -shared. It uses the library that is in the program, so it need not be
+ *  linked to one. */
+typedef struct jj_plugin {
+    unsigned version;             /**< JJ_PLUGIN_VERSION that it was built with */
+    const char *built_with;       /**< JJ_VERSION that it was built with */
+    const char *(*library)(void); /**< jj_version() of the library that it uses */
+    /** Register handlers. Called once for each client that loads it. */
+    jj_status (*start)(jj_client *client, jj_error *err);
+} jj_plugin;
+
+/** The value of a jj_plugin. @param start  what registers its handlers */
+#define JJ_PLUGIN(start)                                                                           \
+    {                                                                                              \
+        JJ_PLUGIN_VERSION, JJ_VERSION, jj_version, (start)                                         \
+    }
+
+/** What each plugin has, and the library has not. @return a constant */
+JJ_API const jj_plugin *jetjobs_plugin(void);
+
+/** Load a plugin and have it register its handlers. Before jj_start(). It stays loaded until the
+ *  process ends.
+ *  @param client  open client
+ *  @param path    of the shared object; one without a slash is in the current folder
+ *  @param err     NULL, or filled on failure
+ *  @return JJ_OK; INVALID: it can't be loaded, is no plugin, was built for another version, or
+ *          uses another copy of the library than this program; and what its start() returned
+ *
+ *  Threads: any. */
+JJ_API JJ_MUST_CHECK jj_status jj_load_plugin(jj_client *client, const char *path, jj_error *err);
 
 #ifdef __cplusplus
 }
