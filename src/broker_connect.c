@@ -337,7 +337,8 @@ jj_status jj__broker_wait_connected(struct broker *broker, int64_t deadline_ms, 
                         ? pthread_cond_wait(&broker->changed, &broker->lock)
                         : pthread_cond_timedwait(&broker->changed, &broker->lock, &until);
     if (!atomic_load(&broker->connected))
-        s = jj__fail(err, JJ_ERR_UNAVAILABLE, "no broker at %s: %s", broker->shown_url,
+        s = jj__fail(err, broker->refused ? JJ_ERR_NOT_PERMITTED : JJ_ERR_UNAVAILABLE,
+                     "no broker at %s: %s", broker->shown_url,
                      broker->connect_text[0] == '\0' ? "no answer in time" : broker->connect_text);
     pthread_mutex_unlock(&broker->lock);
     return s;

@@ -69,8 +69,9 @@ typedef struct jj_options {
  *  @param options     NULL for all defaults; borrowed for the call
  *  @param client_out  set on JJ_OK; end with jj_close()
  *  @param err         NULL, or filled on failure
- *  @return JJ_OK; INVALID: an option; UNAVAILABLE: no broker answered in time; STATE: a stream is
- *          there with settings that jetjobs can't work with; PROTOCOL: the server is too old
+ *  @return JJ_OK; INVALID: an option; UNAVAILABLE: no broker answered in time; NOT_PERMITTED: it
+ *          does not take this user; STATE: a stream is there with settings that jetjobs can't work
+ *          with; PROTOCOL: the server is too old
  *
  *  Threads: any.  Blocks: up to connect_timeout_ms, then up to timeout_ms for the streams. */
 JJ_API JJ_MUST_CHECK jj_status jj_open(const jj_options *options, jj_client **client_out,

@@ -99,7 +99,7 @@ static void wrong_password_is_reported_at_once(void **state)
     world_serve(world, ONE_USER, "bob:s3cret");
     server_url_of(&world->server, "bob:s3krit", url);
     int64_t start_ms = jj__clock_mono_ms();
-    assert_int_equal(open_url(world, url, 600000, &err), JJ_ERR_UNAVAILABLE);
+    assert_int_equal(open_url(world, url, 600000, &err), JJ_ERR_NOT_PERMITTED);
     assert_true(jj__clock_mono_ms() - start_ms < 30000);
     assert_non_null(strstr(err.text, "uthorization"));
     assert_null(strstr(err.text, "s3krit"));
