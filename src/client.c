@@ -276,22 +276,31 @@ jj_status jj_start(jj_client *client, jj_error *err)
     return s;
 }
 
-jj_status jj_stop(jj_client *client, jj_error *err)
+jj_status jj_stop_within(jj_client *client, int64_t grace_ms, jj_error *err)
 {
+    if (grace_ms < -1 || grace_ms > JJ__TIME_MAX_MS)
+        return jj__fail(err, JJ_ERR_INVALID, "grace_ms is %lld: allowed is -1 to %lld",
+                        (long long)grace_ms, (long long)JJ__TIME_MAX_MS);
     pthread_mutex_lock(&client->lock);
-    while (client->state == CLIENT_STARTING || client->state == CLIENT_STOPPING)
+    while (client->state == CLIENT_STARTING)
         pthread_cond_wait(&client->changed, &client->lock);
-    bool running = client->state == CLIENT_RUNNING;
+    enum client_state before = client->state;
     struct worker *worker = client->worker;
-    if (running)
+    if (before == CLIENT_RUNNING)
         client->state = CLIENT_STOPPING;
     pthread_mutex_unlock(&client->lock);
 
-    if (!running)
+    if (before == CLIENT_IDLE)
         return JJ_OK;
-    jj_status s = jj__worker_stop(worker, err);
-    set_state(client, CLIENT_IDLE);
+    jj_status s = jj__worker_stop(worker, grace_ms < 0 ? JJ__TIME_MAX_MS : grace_ms, err);
+    if (before == CLIENT_RUNNING)
+        set_state(client, CLIENT_IDLE);
     return s;
+}
+
+jj_status jj_stop(jj_client *client, jj_error *err)
+{
+    return jj_stop_within(client, client->options.shutdown_grace_ms, err);
 }
 
 /* ---- serve ---- */

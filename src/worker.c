@@ -184,15 +184,13 @@ static void drained(void *ctx, struct broker_msg *msg, jj_status status)
 
 /* First the server forgets what we asked for, then it gets back what we hold: else it would send it
  * to us again. */
-static void begin_stop(void *ctx)
+static void begin_stop(struct worker *worker)
 {
-    struct worker *worker = ctx;
     struct jj_attempt *attempt;
     const struct question echo = {
         .deadline_ms = jj__clock_mono_ms() + DRAIN_LIMIT_MS, .answer = drained, .ctx = worker};
 
     worker->stopping = true;
-    worker->stop_by_ms = jj__clock_mono_ms() + worker->options->shutdown_grace_ms;
     for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next)
         jj__pull_drain(handler->puller);
     jj__mover_stop(worker->mover);
@@ -203,6 +201,27 @@ static void begin_stop(void *ctx)
         jj__attempt_give_back(attempt);
     if (jj__broker_ask(worker->broker, &echo, NULL) != JJ_OK)
         worker->drained = true; /* not connected: nothing comes */
+}
+
+struct stop {
+    struct worker *worker;
+    int64_t grace_ms;
+};
+
+static void stop_or_hurry(void *ctx)
+{
+    const struct stop *stop = ctx;
+    struct worker *worker = stop->worker;
+    int64_t stop_by_ms = jj__clock_mono_ms() + stop->grace_ms;
+
+    if (!worker->stopping || stop_by_ms < worker->stop_by_ms)
+        worker->stop_by_ms = stop_by_ms;
+    if (worker->stopping)
+        return;
+    begin_stop(worker);
+    if (worker->attempts > worker->settled)
+        jj__log(&worker->log, JJ_LOG_INFO, "stopping: waits for jobs that run: %zu",
+                worker->attempts - worker->settled);
 }
 
 /* ---- turns ---- */
@@ -408,9 +427,11 @@ jj_status jj__worker_start(const struct worker_setup *setup, struct worker **wor
     return JJ_OK;
 }
 
-jj_status jj__worker_stop(struct worker *worker, jj_error *err)
+jj_status jj__worker_stop(struct worker *worker, int64_t grace_ms, jj_error *err)
 {
-    jj__broker_call(worker->broker, begin_stop, worker);
+    struct stop stop = {.worker = worker, .grace_ms = grace_ms};
+
+    jj__broker_call(worker->broker, stop_or_hurry, &stop);
     jj__broker_wake(worker->broker);
     pthread_mutex_lock(&worker->lock);
     while (!worker->stopped)
@@ -420,7 +441,7 @@ jj_status jj__worker_stop(struct worker *worker, jj_error *err)
     jj__broker_flush(worker->broker, worker->options->timeout_ms);
     if (overran)
         return jj__fail(err, JJ_ERR_TIMEOUT, "jobs were not over after %lld ms and were given back",
-                        (long long)worker->options->shutdown_grace_ms);
+                        (long long)grace_ms);
     return JJ_OK;
 }
 

@@ -233,8 +233,9 @@ struct worker_setup {
 };
 jj_status jj__worker_start(const struct worker_setup *setup, struct worker **worker_out,
                            jj_error *err);
-/* Take nothing new, let handlers finish, give back the rest. TIMEOUT: some still run. */
-jj_status jj__worker_stop(struct worker *worker, jj_error *err);
+/* Take nothing new, let handlers finish within a grace, give back the rest. TIMEOUT: some still
+ * run. Called again meanwhile, it makes the grace shorter, never longer. */
+jj_status jj__worker_stop(struct worker *worker, int64_t grace_ms, jj_error *err);
 /* After the stop: wait for the last handler. */
 void jj__worker_join(struct worker *worker);
 /* After that, and when the broker is closed: what was to be published may still call back. */

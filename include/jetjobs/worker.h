@@ -92,6 +92,18 @@ JJ_API JJ_MUST_CHECK jj_status jj_start(jj_client *client, jj_error *err);
  *  again, once the handlers have returned. */
 JJ_API JJ_MUST_CHECK jj_status jj_stop(jj_client *client, jj_error *err);
 
+/** The same with a grace of one's own. Called while another thread stops, it shortens that one's
+ *  grace, if its own ends sooner: so a second thought can end at once what was to wait.
+ *
+ *  @param client    open client
+ *  @param grace_ms  how long to wait for running handlers; 0: not at all; -1: for as long as they
+ *                   take
+ *  @param err       NULL, or filled on failure
+ *  @return as jj_stop(); INVALID: grace_ms
+ *
+ *  Threads: any but a handler's.  Blocks: up to grace_ms. */
+JJ_API JJ_MUST_CHECK jj_status jj_stop_within(jj_client *client, int64_t grace_ms, jj_error *err);
+
 /** @name What a handler sees
  *  Strings and bytes are the attempt's own: valid until the handler returns.
  *  Threads: the handler's. @{ */

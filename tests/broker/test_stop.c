@@ -31,6 +31,7 @@ static bool can_be_had(struct crew *crew, const char *name)
 struct stopper {
     pthread_t thread;
     jj_client *client;
+    int64_t grace_ms; /* 0: as the options say */
     jj_status status;
 };
 
@@ -38,7 +39,9 @@ static void *stop(void *arg)
 {
     struct stopper *stopper = arg;
 
-    stopper->status = jj_stop(stopper->client, NULL);
+    stopper->status = stopper->grace_ms == 0
+                          ? jj_stop(stopper->client, NULL)
+                          : jj_stop_within(stopper->client, stopper->grace_ms, NULL);
     return NULL;
 }
 
@@ -64,7 +67,7 @@ static bool is_stopping(void *ctx)
 static void stop_waits_for_running_handlers_and_leaves_the_rest(void **state)
 {
     struct crew *crew = *state;
-    struct stopper stopper;
+    struct stopper stopper = {0};
 
     crew_open(crew, NULL);
     crew_register(crew, "slow", crew_pass, NULL);
@@ -119,6 +122,58 @@ static void after_the_grace_the_jobs_are_given_back(void **state)
     crew_open_gate(crew);
     crew_close(crew); /* waits for the handler; its verdict comes too late */
     assert_int_equal(nats_client_stream_messages(crew->stranger, "JOBS"), 1);
+}
+
+static void a_second_stop_ends_the_grace_of_the_first(void **state)
+{
+    struct crew *crew = *state;
+    struct stopper stopper = {0};
+
+    crew_open(crew, NULL);
+    crew_register(crew, "endless", obstinate, NULL);
+    crew_start(crew);
+    crew_close_gate(crew);
+    crew_enqueue(crew, "endless", "{}");
+    assert_true(crew_wait_running(crew, 1));
+    begin_stop(&stopper, crew);
+    assert_true(wait_until(is_stopping, crew, WAIT_MS));
+    assert_int_equal(crew_running(crew), 1);
+    assert_int_equal(jj_stop_within(crew->client, 0, NULL), JJ_ERR_TIMEOUT);
+    assert_int_equal(end_stop(&stopper), JJ_ERR_TIMEOUT);
+    assert_true(can_be_had(crew, "endless"));
+    crew_open_gate(crew);
+    crew_close(crew); /* waits for the handler; its verdict comes too late */
+    assert_int_equal(nats_client_stream_messages(crew->stranger, "JOBS"), 1);
+}
+
+/* The grace of the options is over long before the handler is, and does not matter. */
+static void a_stop_may_wait_for_as_long_as_it_takes(void **state)
+{
+    struct crew *crew = *state;
+    const jj_options options = {.shutdown_grace_ms = 1};
+    struct stopper stopper = {.grace_ms = -1};
+
+    crew_open(crew, &options);
+    crew_register(crew, "endless", obstinate, NULL);
+    crew_start(crew);
+    crew_close_gate(crew);
+    crew_enqueue(crew, "endless", "{}");
+    assert_true(crew_wait_running(crew, 1));
+    begin_stop(&stopper, crew);
+    assert_true(wait_until(is_stopping, crew, WAIT_MS));
+    crew_open_gate(crew);
+    assert_int_equal(end_stop(&stopper), JJ_OK);
+    assert_true(crew_wait_backlog(crew, 0));
+}
+
+static void a_grace_beyond_any_sense_is_refused(void **state)
+{
+    struct crew *crew = *state;
+
+    crew_open(crew, NULL);
+    assert_int_equal(jj_stop_within(crew->client, -2, NULL), JJ_ERR_INVALID);
+    assert_int_equal(jj_stop_within(crew->client, INT64_MAX, NULL), JJ_ERR_INVALID);
+    assert_int_equal(jj_stop_within(crew->client, 0, NULL), JJ_OK);
 }
 
 static void a_handler_that_watches_ends_when_the_grace_is_over(void **state)
@@ -183,6 +238,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(stop_waits_for_running_handlers_and_leaves_the_rest),
         STORY(after_the_grace_the_jobs_are_given_back),
+        STORY(a_second_stop_ends_the_grace_of_the_first),
+        STORY(a_stop_may_wait_for_as_long_as_it_takes),
+        STORY(a_grace_beyond_any_sense_is_refused),
         STORY(a_handler_that_watches_ends_when_the_grace_is_over),
         STORY(a_stopped_worker_takes_nothing),
         STORY(close_ends_a_worker_in_full_swing),
