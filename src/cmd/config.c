@@ -3,10 +3,13 @@
 /* Loads a configuration file: held against the schema (config_scan.c), loaded by libcyaml, and read
  * for what its values mean (config_read.c). */
 
+#define _XOPEN_SOURCE 700 /* realpath */
+
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +20,7 @@
 #include "status.h"
 #include "utf8.h"
 
+#define INDEX_PATH "jetjobs.db"
 #define FILE_MAX   ((size_t)1024 * 1024)
 #define MEMORY_MAX ((size_t)64 * 1024 * 1024)
 
@@ -104,10 +108,25 @@ static jj_status load(struct config *config, const struct buf *text, jj_error *e
 static const char *folder_of(const char *path, struct arena *arena)
 {
     const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    char *folder = jj__arena_text(arena, slash == NULL ? "." : path, len);
+    char *real = folder == NULL ? NULL : realpath(folder, NULL);
 
-    if (slash == NULL)
-        return ".";
-    return jj__arena_text(arena, path, slash == path ? 1 : (size_t)(slash - path));
+    if (real != NULL)
+        folder = jj__arena_text(arena, real, strlen(real));
+    free(real);
+    return folder;
+}
+
+const char *config_path(const struct config *config, const char *path, struct arena *arena)
+{
+    if (path[0] == '/' || config->file == NULL)
+        return path;
+    size_t size = strlen(config->folder) + 1 + strlen(path) + 1;
+    char *joined = jj__arena_alloc(arena, size);
+    if (joined != NULL)
+        snprintf(joined, size, "%s/%s", config->folder, path);
+    return joined;
 }
 
 static jj_status load_path(const char *path, struct config *config, jj_error *err)
@@ -117,7 +136,10 @@ static jj_status load_path(const char *path, struct config *config, jj_error *er
 
     config->file = jj__arena_text(arena, path, strlen(path));
     config->folder = folder_of(path, arena);
-    if (config->file == NULL || config->folder == NULL)
+    config->index_path = NULL;
+    if (config->file != NULL && config->folder != NULL)
+        config->index_path = config_path(config, INDEX_PATH, arena);
+    if (config->index_path == NULL)
         return jj__fail(err, JJ_ERR_NO_MEMORY, "configuration");
     jj_status s = read_file(path, config, &text, err);
     if (s == JJ_OK)
@@ -138,6 +160,8 @@ jj_status config_load(const char *path, struct config **config_out, jj_error *er
     inner->arena.max = MEMORY_MAX;
     config->inner = inner;
     config->log_level = JJ_LOG_INFO;
+    config->folder = ".";
+    config->index_path = INDEX_PATH;
 
     jj_status s = path == NULL ? JJ_OK : load_path(path, config, err);
     if (s != JJ_OK) {

@@ -22,7 +22,8 @@
 #define MAX_ATTEMPTS_MAX 1000
 #define MAX_LOST_MAX     1000
 #define REPLICAS_MAX     5
-#define ACK_WAIT_MIN_MS  1000
+#define MS_PER_SECOND    1000
+#define ACK_WAIT_MIN_MS  MS_PER_SECOND
 
 /* What is being read. The first error is kept, and ends it: later calls do nothing. */
 struct reader {
@@ -130,19 +131,14 @@ static void read_word(struct reader *reader, const char *key, const char *text,
         wrong(reader, key, "'%.40s' is none of %s", text, allowed);
 }
 
-/* A path, made relative to the folder of the file. */
+/* A path as seen from the folder of the file. */
 static const char *path_of(struct reader *reader, const char *path)
 {
-    const char *folder = reader->config->folder;
-
-    if (path == NULL || path[0] == '/' || strcmp(folder, ".") == 0)
-        return path;
-    size_t size = strlen(folder) + 1 + strlen(path) + 1;
-    char *joined = jj__arena_alloc(reader->arena, size);
+    if (path == NULL)
+        return NULL;
+    const char *joined = config_path(reader->config, path, reader->arena);
     if (joined == NULL)
         out_of_memory(reader);
-    else
-        snprintf(joined, size, "%s/%s", folder, path);
     return joined;
 }
 
@@ -211,7 +207,10 @@ static void read_index(struct reader *reader, const struct file_index *index)
     if (index == NULL)
         return;
     enter(reader, "index");
-    config->index_path = path_of(reader, index->path);
+    if (index->path != NULL) {
+        config->index_path = path_of(reader, index->path);
+        config->index_path_said = true;
+    }
     read_duration(reader, "history", index->history, 1, &config->options.history_ms);
     read_size(reader, "history_bytes", index->history_bytes, 1, &config->options.history_bytes);
 }
@@ -244,22 +243,63 @@ static void read_log(struct reader *reader, const struct file_log *log)
 
 /* ---- handlers ---- */
 
-/* The arguments as execv() wants them. */
-static const char *const *argv_of(struct reader *reader, const struct file_handler *from)
+/* A list as execv() wants it, ended by NULL; all of it NULL if there is no memory. */
+static const char **list_of(struct reader *reader, char *const texts[], unsigned count)
 {
-    const char **argv = jj__arena_array(reader->arena, from->exec_count + 1, sizeof(*argv));
+    const char **list = jj__arena_array(reader->arena, count + 1, sizeof(*list));
 
-    if (argv == NULL) {
+    if (list == NULL)
         out_of_memory(reader);
-        return NULL;
-    }
-    for (unsigned i = 0; i < from->exec_count; i++)
-        argv[i] = from->exec[i];
-    if (from->exec_count == 0 || argv[0][0] == '\0')
+    for (unsigned i = 0; list != NULL && i < count; i++)
+        list[i] = texts[i];
+    return list;
+}
+
+static void read_limits(struct reader *reader, const struct file_limits *limits,
+                        jj_exec_options *exec)
+{
+    uint32_t open_files = 0, processes = 0;
+    int64_t cpu_ms = 0;
+
+    if (limits == NULL)
+        return;
+    read_size(reader, "limits.memory", limits->memory, 1, &exec->memory_bytes);
+    read_duration(reader, "limits.cpu", limits->cpu, MS_PER_SECOND, &cpu_ms);
+    read_number(reader, "limits.open_files", limits->open_files, UINT32_MAX, &open_files);
+    read_number(reader, "limits.processes", limits->processes, UINT32_MAX, &processes);
+    read_size(reader, "limits.file_size", limits->file_size, 1, &exec->file_bytes);
+    exec->cpu_seconds = cpu_ms / MS_PER_SECOND;
+    exec->open_files = open_files;
+    exec->processes = processes;
+}
+
+static void read_exec(struct reader *reader, const struct file_handler *from, jj_exec_options *exec)
+{
+    const char **argv = list_of(reader, from->exec, from->exec_count);
+
+    if (argv == NULL)
+        return;
+    if (argv[0] == NULL || argv[0][0] == '\0')
         wrong(reader, "exec", "no program: the program, then its arguments");
     else if (strchr(argv[0], '/') != NULL)
         argv[0] = path_of(reader, argv[0]);
-    return argv;
+    exec->argv = argv;
+    exec->dir = from->dir == NULL ? reader->config->folder : path_of(reader, from->dir);
+    exec->env = list_of(reader, from->env, from->env_count);
+    exec->user = from->user;
+    read_limits(reader, from->limits, exec);
+}
+
+static void refuse_exec_keys(struct reader *reader, const struct file_handler *from)
+{
+    const char *key = from->dir != NULL      ? "dir"
+                      : from->env != NULL    ? "env"
+                      : from->user != NULL   ? "user"
+                      : from->limits != NULL ? "limits"
+                                             : NULL;
+
+    if (key != NULL)
+        wrong(reader, key, "only for handlers with exec");
 }
 
 static void read_what_runs(struct reader *reader, const struct file_handler *from,
@@ -275,7 +315,9 @@ static void read_what_runs(struct reader *reader, const struct file_handler *fro
     handler->request = from->request;
     handler->plugin = path_of(reader, from->plugin);
     if (from->exec != NULL)
-        handler->argv = argv_of(reader, from);
+        read_exec(reader, from, &handler->exec);
+    else
+        refuse_exec_keys(reader, from);
     handler->kind = from->exec != NULL      ? HANDLER_EXEC
                     : from->request != NULL ? HANDLER_REQUEST
                                             : HANDLER_PLUGIN;

@@ -6,6 +6,7 @@
 
 #define HANDLERS_MAX  1000
 #define ARGUMENTS_MAX 1000
+#define ENV_MAX       1000
 
 /* Each key may be left out, or have nothing after it; both mean the default. */
 #define OPTIONAL (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER_NULL_STR)
@@ -62,11 +63,20 @@ static const cyaml_schema_field_t log_keys[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t limits[] = {
+    TEXT(file_limits, memory),    TEXT(file_limits, cpu),       TEXT(file_limits, open_files),
+    TEXT(file_limits, processes), TEXT(file_limits, file_size), CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t handler[] = {
     TEXT(file_handler, name),
     LIST(file_handler, exec, &argument, ARGUMENTS_MAX),
     TEXT(file_handler, request),
     TEXT(file_handler, plugin),
+    TEXT(file_handler, dir),
+    LIST(file_handler, env, &argument, ENV_MAX),
+    TEXT(file_handler, user),
+    SECTION(file_handler, limits, limits),
     TEXT(file_handler, concurrency),
     TEXT(file_handler, fleet_concurrency),
     TEXT(file_handler, timeout),

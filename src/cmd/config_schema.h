@@ -52,10 +52,24 @@ struct file_log {
     char *format;
 };
 
+/* Of each process of an exec handler. */
+struct file_limits {
+    char *memory;
+    char *cpu;
+    char *open_files;
+    char *processes;
+    char *file_size;
+};
+
 struct file_handler {
     char *name;
     char **exec;
     unsigned exec_count;
+    char *dir;
+    char **env;
+    unsigned env_count;
+    char *user;
+    struct file_limits *limits;
     char *request;
     char *plugin;
     char *concurrency;

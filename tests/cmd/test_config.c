@@ -22,6 +22,9 @@
 
 #define NAME "jetjobs.yaml"
 
+static char dir[TEMP_PATH_SIZE];
+static char before[4096];
+
 static void write_file(const char *name, const void *bytes, size_t len)
 {
     FILE *file = fopen(name, "w");
@@ -80,7 +83,8 @@ static void without_a_file_all_is_default(void **state)
     (void)state;
     assert_int_equal(config_load(NULL, &config, NULL), JJ_OK);
     assert_defaults(config);
-    assert_null(config->index_path);
+    assert_string_equal(config->index_path, "jetjobs.db");
+    assert_false(config->index_path_said);
     assert_null(config->file);
     config_free(config);
 }
@@ -106,6 +110,15 @@ static void a_file_that_says_nothing_is_default(void **state)
     }
 }
 
+/* It is that path in the folder of the test. */
+static void assert_in_folder(const char *path, const char *expected)
+{
+    char whole[2 * TEMP_PATH_SIZE];
+
+    snprintf(whole, sizeof(whole), "%s/%s", dir, expected);
+    assert_string_equal(path, whole);
+}
+
 static void every_value_arrives(void **state)
 {
     struct config *config = config_of(
@@ -123,11 +136,11 @@ static void every_value_arrives(void **state)
 
     (void)state;
     assert_string_equal(options->url, "nats://a:4222,nats://b:4222");
-    assert_string_equal(options->credentials, "user.creds");
+    assert_in_folder(options->credentials, "user.creds");
     assert_string_equal(options->inbox_prefix, "_INBOX_me");
-    assert_string_equal(options->tls_ca, "ca.pem");
+    assert_in_folder(options->tls_ca, "ca.pem");
     assert_string_equal(options->tls_cert, "/etc/cert.pem");
-    assert_string_equal(options->tls_key, "./key.pem");
+    assert_in_folder(options->tls_key, "./key.pem");
     assert_int_equal(options->concurrency, 7);
     assert_int_equal(options->poll_interval_ms, 2000);
     assert_int_equal(options->max_attempts, 4);
@@ -137,7 +150,8 @@ static void every_value_arrives(void **state)
     assert_int_equal(options->backoff_initial_ms, 10);
     assert_int_equal(options->backoff_max_ms, 3600000);
     assert_null(options->index_path);
-    assert_string_equal(config->index_path, "data/jobs.db");
+    assert_in_folder(config->index_path, "data/jobs.db");
+    assert_true(config->index_path_said);
     assert_int_equal(options->history_ms, 2 * 86400000);
     assert_int_equal(options->history_bytes, 65536);
     assert_int_equal(options->replicas, 3);
@@ -166,10 +180,10 @@ static void handlers_arrive_in_order(void **state)
     const struct handler_config *handler = &config->handlers[0];
     assert_int_equal(handler->kind, HANDLER_EXEC);
     assert_string_equal(handler->name, "sendEmail");
-    assert_string_equal(handler->argv[0], "./send email.sh");
-    assert_string_equal(handler->argv[1], "--fast");
-    assert_string_equal(handler->argv[2], "");
-    assert_null(handler->argv[3]);
+    assert_in_folder(handler->exec.argv[0], "./send email.sh");
+    assert_string_equal(handler->exec.argv[1], "--fast");
+    assert_string_equal(handler->exec.argv[2], "");
+    assert_null(handler->exec.argv[3]);
     assert_int_equal(handler->options.concurrency, 2);
     assert_int_equal(handler->options.fleet_concurrency, 20);
     assert_int_equal(handler->options.timeout_ms, 90000);
@@ -181,9 +195,40 @@ static void handlers_arrive_in_order(void **state)
     assert_string_equal(config->handlers[1].request, "svc.resize");
     assert_int_equal(config->handlers[1].line, 9);
     assert_int_equal(config->handlers[2].kind, HANDLER_PLUGIN);
-    assert_string_equal(config->handlers[2].plugin, "./handlers.so");
+    assert_in_folder(config->handlers[2].plugin, "./handlers.so");
     assert_null(config->handlers[2].name);
     assert_int_equal(config->handlers[2].line, 11);
+    config_free(config);
+}
+
+static void settings_of_a_program_arrive(void **state)
+{
+    struct config *config = config_of("handlers:\n"
+                                      "- name: a\n"
+                                      "  exec: [run]\n"
+                                      "  dir: work\n"
+                                      "  env: [TOKEN, MODE=fast]\n"
+                                      "  user: nobody\n"
+                                      "  limits: { memory: 1GiB, cpu: 1m, open_files: 64,\n"
+                                      "            processes: 20, file_size: 10MiB }\n"
+                                      "- { name: b, exec: [run] }\n");
+    const jj_exec_options *exec = &config->handlers[0].exec;
+
+    (void)state;
+    assert_in_folder(exec->dir, "work");
+    assert_string_equal(exec->env[0], "TOKEN");
+    assert_string_equal(exec->env[1], "MODE=fast");
+    assert_null(exec->env[2]);
+    assert_string_equal(exec->user, "nobody");
+    assert_int_equal(exec->memory_bytes, 1 << 30);
+    assert_int_equal(exec->cpu_seconds, 60);
+    assert_int_equal(exec->open_files, 64);
+    assert_int_equal(exec->processes, 20);
+    assert_int_equal(exec->file_bytes, 10 << 20);
+    exec = &config->handlers[1].exec;
+    assert_string_equal(exec->dir, dir);
+    assert_null(exec->env[0]);
+    assert_null(exec->user);
     config_free(config);
 }
 
@@ -202,15 +247,15 @@ static void paths_are_relative_to_the_file(void **state)
     assert_int_equal(mkdir("etc", 0700), 0);
     write_file("etc/" NAME, text, strlen(text));
     assert_int_equal(config_load("etc/" NAME, &config, NULL), JJ_OK);
-    assert_string_equal(config->folder, "etc");
-    assert_string_equal(config->options.credentials, "etc/a.creds");
+    assert_in_folder(config->folder, "etc");
+    assert_in_folder(config->options.credentials, "etc/a.creds");
     assert_string_equal(config->options.tls_ca, "/ca.pem");
-    assert_string_equal(config->index_path, "etc/jobs.db");
-    assert_string_equal(config->handlers[0].argv[0], "etc/./run.sh");
-    assert_string_equal(config->handlers[0].argv[1], "./x");
-    assert_string_equal(config->handlers[1].argv[0], "etc/bin/run.sh");
-    assert_string_equal(config->handlers[2].argv[0], "cat");
-    assert_string_equal(config->handlers[3].plugin, "etc/p.so");
+    assert_in_folder(config->index_path, "etc/jobs.db");
+    assert_in_folder(config->handlers[0].exec.argv[0], "etc/./run.sh");
+    assert_string_equal(config->handlers[0].exec.argv[1], "./x");
+    assert_in_folder(config->handlers[1].exec.argv[0], "etc/bin/run.sh");
+    assert_string_equal(config->handlers[2].exec.argv[0], "cat");
+    assert_in_folder(config->handlers[3].plugin, "etc/p.so");
     config_free(config);
 }
 
@@ -247,7 +292,8 @@ static void a_file_that_anybody_may_write_is_noticed(void **state)
 #define WORKER                                                                                     \
     "concurrency, poll_interval, max_attempts, ack_wait, shutdown_grace, max_lost, backoff"
 #define HANDLER                                                                                    \
-    "name, exec, request, plugin, concurrency, fleet_concurrency, timeout, max_attempts, backoff"
+    "name, exec, request, plugin, dir, env, user, limits, concurrency, fleet_concurrency, "        \
+    "timeout, max_attempts, backoff"
 
 static void what_is_wrong_is_said_with_its_line(void **state)
 {
@@ -330,6 +376,14 @@ static void what_is_wrong_is_said_with_its_line(void **state)
          ":5: handlers[0].backoff: initial is 2m and max is 1m: max must be as long or longer"},
         {"nats: { tls: { cert: a } }",
          NAME ":1: nats.tls: cert and key go together: name both, or none"},
+        {"handlers:\n- { name: a, request: b, dir: c }",
+         NAME ":2: handlers[0].dir: only for handlers with exec"},
+        {"handlers:\n- { plugin: b, limits: { cpu: 1s } }",
+         NAME ":2: handlers[0].limits: only for handlers with exec"},
+        {"handlers:\n- { name: a, exec: [b], limits: { cpu: 10ms } }",
+         NAME ":2: handlers[0].limits.cpu: 10ms is too short: 1s or more"},
+        {"handlers:\n- { name: a, exec: [b], env: TOKEN }",
+         NAME ":2: handlers[0].env: not a list: [one, two], or each in a line after \"- \""},
         {"a: &x 1", NAME ":1: a: unknown key: allowed are " TOP},
         {"nats: &x\n  url: *x", NAME ":1: anchors (&), aliases (*) and tags (!) are not used here"},
         {"nats: { url: !!str x }",
@@ -464,15 +518,14 @@ static void the_program_says_what_is_wrong(void **state)
 
 /* ---- its folder ---- */
 
-static char dir[TEMP_PATH_SIZE];
-static char before[4096];
-
 static int enter_folder(void **state)
 {
     (void)state;
     assert_non_null(getcwd(before, sizeof(before)));
     temp_dir_make(dir);
-    return chdir(dir);
+    if (chdir(dir) != 0 || getcwd(dir, sizeof(dir)) == NULL)
+        return -1;
+    return 0;
 }
 
 static int leave_folder(void **state)
@@ -492,6 +545,7 @@ int main(void)
         TEST(a_file_that_says_nothing_is_default),
         TEST(every_value_arrives),
         TEST(handlers_arrive_in_order),
+        TEST(settings_of_a_program_arrive),
         TEST(paths_are_relative_to_the_file),
         TEST(the_file_that_shows_all_keys_is_default),
         TEST(a_file_that_anybody_may_write_is_noticed),
