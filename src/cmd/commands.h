@@ -7,5 +7,7 @@
 #include "program.h"
 
 extern const struct command cmd_provision;
+extern const struct command cmd_serve;
+extern const struct command cmd_worker;
 
 #endif

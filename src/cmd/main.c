@@ -13,6 +13,8 @@
 #include "help.h"
 
 static const struct command *const commands[] = {
+    &cmd_serve,
+    &cmd_worker,
     &cmd_provision,
     NULL,
 };

@@ -23,12 +23,9 @@ static void say(char *text)
     fprintf(stderr, "jetjobs: %s\n", text);
 }
 
-int program_fail(const jj_error *err)
+enum ending program_ending(jj_status status)
 {
-    jj_error copy = *err;
-
-    say(copy.text);
-    switch (err->status) {
+    switch (status) {
     case JJ_ERR_INVALID:
         return ENDING_USAGE;
     case JJ_ERR_NOT_FOUND:
@@ -38,6 +35,14 @@ int program_fail(const jj_error *err)
     default:
         return ENDING_FAILED;
     }
+}
+
+int program_fail(const jj_error *err)
+{
+    jj_error copy = *err;
+
+    say(copy.text);
+    return program_ending(err->status);
 }
 
 int program_usage(const struct command *command, const char *format, ...)

@@ -42,6 +42,9 @@ struct command {
     int (*run)(const struct program *program, int argc, char **argv);
 };
 
+/* What to end with for a status that is not JJ_OK. */
+enum ending program_ending(jj_status status);
+
 /* Say what went wrong, on stderr as "jetjobs: <text>", and what to end with for that status. */
 int program_fail(const jj_error *err);
 /* The same for a usage error; returns ENDING_USAGE. The text names what was wrong, then come the
