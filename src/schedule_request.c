@@ -152,16 +152,20 @@ static bool passes(const jj_header *header)
            strncasecmp(header->name, "Jobs-", 5) != 0 && strcmp(header->name, JJ__HEADER_ID) != 0;
 }
 
-static jj_status add_others(const struct schedule_request *request, struct schedule_plan *plan,
-                            jj_error *err)
+static void add_others(const struct schedule_request *request, struct schedule_plan *plan)
 {
-    for (size_t i = 0; i < request->header_count; i++) {
-        const jj_header *header = &request->headers[i];
-        if (!passes(header))
-            continue;
+    for (size_t i = 0; i < request->header_count; i++)
+        if (passes(&request->headers[i]))
+            add(plan, request->headers[i].name, request->headers[i].value);
+}
+
+/* Those of the schedule itself, too: their values are the client's. */
+static jj_status check_headers(const struct schedule_plan *plan, jj_error *err)
+{
+    for (size_t i = 0; i < plan->header_count; i++) {
+        const jj_header *header = &plan->headers[i];
         if (!jj__header_name_valid(header->name) || !jj__header_value_valid(header->value))
             return jj__fail(err, JJ_ERR_INVALID, "header '%.64s' can't be sent on", header->name);
-        add(plan, header->name, header->value);
     }
     return JJ_OK;
 }
@@ -201,7 +205,8 @@ jj_status jj__schedule_plan(const struct schedule_request *request, struct sched
     if (s == JJ_OK) {
         jj__subject_schedule(plan->subject, request->name, plan->id);
         add(plan, JJ__HEADER_SCHEDULE_TARGET, plan->target);
-        s = add_others(request, plan, err);
+        add_others(request, plan);
+        s = check_headers(plan, err);
     }
     if (s == JJ_OK)
         s = check_job(request, plan, err);

@@ -170,11 +170,10 @@ static void a_second_header_of_a_name_changes_nothing(void **state)
 static void what_could_not_be_sent_is_refused(void **state)
 {
     (void)state;
-    static const jj_header bad[] = {{"X-A", "b\r\nNats-Rollup: all"},
-                                    {"X A", "b"},
-                                    {"X-A:", "b"},
-                                    {"Job-Timeout", "1 s"},
-                                    {"Job-Created-At", "yesterday"}};
+    static const jj_header bad[] = {
+        {"X-A", "b\r\nNats-Rollup: all"}, {"X A", "b"},
+        {"Nats-Msg-Id", "a\rb"},          {"X-A:", "b"},
+        {"Job-Timeout", "1 s"},           {"Job-Created-At", "yesterday"}};
     struct schedule_plan made;
 
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -182,6 +181,10 @@ static void what_could_not_be_sent_is_refused(void **state)
         assert_int_equal(plan(headers, COUNT(headers), &made, NULL), JJ_ERR_INVALID);
         assert_null(made.headers);
     }
+    const jj_header zone[] = {{"Nats-Schedule", "@daily"},
+                              {"Job-Schedule-Id", "a"},
+                              {"Nats-Schedule-Time-Zone", "UTC\r\nNats-Rollup: all"}};
+    assert_int_equal(plan(zone, COUNT(zone), &made, NULL), JJ_ERR_INVALID);
 }
 
 static void the_answer_is_json_or_protobuf(void **state)
