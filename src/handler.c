@@ -80,6 +80,7 @@ int64_t jj_attempt_remaining_ms(const jj_attempt *attempt)
 /* ---- verdicts ---- */
 
 /* The text of a printf, mended to UTF-8 and cut; NULL without memory. */
+JJ_PRINTF(1, 0)
 static char *format_text(const char *format, va_list args)
 {
     va_list again;
