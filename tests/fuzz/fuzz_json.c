@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is JSON at a glance must be JSON for jansson. */
+#include "fuzz.h"
+
 #include <jansson.h>
-#include <stdint.h>
-#include <stdlib.h>
 
 #include "json_plain.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -15,8 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!jj__json_plain(data, size))
         return 0;
     json_t *value = json_loadb((const char *)data, size, flags, NULL);
-    if (value == NULL)
-        abort();
+    must(value != NULL);
     json_decref(value);
     return 0;
 }

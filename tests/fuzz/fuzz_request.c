@@ -1,30 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests and answers of the index service. The first byte says which: verb times three and form.
  * What was read is sane, can be written, and reads as the same again. */
-#include <stdint.h>
-#include <stdlib.h>
+#include "fuzz.h"
+
 #include <string.h>
 
+#include "codec_pb_request.h"
 #include "codec_request.h"
 #include "json_write.h"
 #include "subject.h"
-#include "utf8.h"
 
 enum form { JSON_REQUEST, PB_REQUEST, PB_ANSWER, FORMS };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool yes)
-{
-    if (!yes)
-        abort();
-}
-
-static void check_text(const jj_error *err)
-{
-    must(err->text[0] != '\0' && jj__utf8_valid(err->text));
-    must(strpbrk(err->text, "\r\n") == NULL);
-}
 
 static void check_request(const struct request *request)
 {
@@ -57,11 +43,23 @@ static void check_answer(const struct answer *answer)
     must(jj__pb_write_answer(&first, answer, NULL) == JJ_OK);
     must(jj__pb_read_answer(first.data, first.len, &again, NULL) == JJ_OK);
     must(jj__pb_write_answer(&second, &again, NULL) == JJ_OK);
-    must(first.len == second.len);
-    must(first.len == 0 || memcmp(first.data, second.data, first.len) == 0);
+    must_be_same(&first, &second);
     jj__answer_done(&again);
     jj__buf_done(&first);
     jj__buf_done(&second);
+}
+
+/* What is wrong with a request can be told in both forms. */
+static void check_refusal(const jj_error *err)
+{
+    struct buf out = {0};
+
+    must_be_line(err);
+    must(jj__json_write_error(&out, "invalid_argument", err->text, NULL) == JJ_OK);
+    must(jj__json_valid(out.data, out.len));
+    jj__buf_reset(&out);
+    must(jj__pb_write_error(&out, "invalid_argument", err->text, NULL) == JJ_OK);
+    jj__buf_done(&out);
 }
 
 static void fuzz_request(enum verb verb, enum form form, const uint8_t *data, size_t size)
@@ -74,16 +72,22 @@ static void fuzz_request(enum verb verb, enum form form, const uint8_t *data, si
     if (s == JJ_OK)
         check_request(&request);
     else
-        check_text(&err);
+        check_refusal(&err);
 }
 
 static void fuzz_answer(enum verb verb, const uint8_t *data, size_t size)
 {
     struct answer answer = {.verb = verb};
+    struct job_facts facts;
     jj_error err = {0};
 
+    if (jj__pb_read_facts(data, size, &facts, &err) == JJ_OK)
+        must(memchr(facts.status, '\0', sizeof(facts.status)) != NULL);
+    else
+        must_be_line(&err);
+
     if (jj__pb_read_answer(data, size, &answer, &err) != JJ_OK) {
-        check_text(&err);
+        must_be_line(&err);
         return;
     }
     check_answer(&answer);
