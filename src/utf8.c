@@ -58,19 +58,38 @@ bool jj__utf8_valid(const char *text)
     return true;
 }
 
-/* Whether a well-formed character can move a cursor, end a line or turn the text around. */
-static bool acts(const char *text, size_t len)
+uint32_t jj__utf8_code(const char *text, size_t len)
 {
-    const unsigned char *byte = (const unsigned char *)text;
+    static const unsigned char bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07}; /* of the first byte */
+    uint32_t code = (unsigned char)text[0] & bits[len];
 
-    if (len == 1)
-        return byte[0] < 0x20 || byte[0] == 0x7F;
-    if (len == 2)
-        return byte[0] == 0xC2 && byte[1] < 0xA0; /* U+0080 to U+009F */
-    if (len != 3 || byte[0] != 0xE2)
-        return false;
-    return (byte[1] == 0x80 && byte[2] >= 0xA8 && byte[2] <= 0xAE) || /* U+2028 to U+202E */
-           (byte[1] == 0x81 && byte[2] >= 0xA6 && byte[2] <= 0xA9);   /* U+2066 to U+2069 */
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | ((unsigned char)text[i] & 0x3F);
+    return code;
+}
+
+bool jj__utf8_acts(uint32_t code)
+{
+    static const struct {
+        uint32_t first;
+        uint32_t last;
+    } acting[] = {
+        {0x0000, 0x001F},   /* C0 */
+        {0x007F, 0x009F},   /* DEL and C1 */
+        {0x061C, 0x061C},   /* a mark of the direction */
+        {0x200B, 0x200B},   /* has no width */
+        {0x200E, 0x200F},   /* marks of the direction */
+        {0x2028, 0x202E},   /* separators of lines, overrides of the direction */
+        {0x2060, 0x2069},   /* isolates, and what has no width */
+        {0xFEFF, 0xFEFF},   /* has no width */
+        {0xFFF9, 0xFFFB},   /* annotations */
+        {0xE0000, 0xE007F}, /* tags, which nothing shows */
+    };
+
+    for (size_t i = 0; i < sizeof(acting) / sizeof(acting[0]); i++)
+        if (code >= acting[i].first && code <= acting[i].last)
+            return true;
+    return false;
 }
 
 static void replace(char *text, bool printable)
@@ -81,7 +100,7 @@ static void replace(char *text, bool printable)
             *text++ = '?';
             continue;
         }
-        if (printable && acts(text, len))
+        if (printable && jj__utf8_acts(jj__utf8_code(text, len)))
             memset(text, '?', len);
         text += len;
     }

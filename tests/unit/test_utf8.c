@@ -52,6 +52,15 @@ static void what_is_no_character_has_no_length(void **state)
     assert_int_equal(jj__utf8_len("\xE2\x82\xAC", 2), 0);
 }
 
+static void a_character_has_a_code_point(void **state)
+{
+    (void)state;
+    assert_int_equal(jj__utf8_code("a", 1), 0x61);
+    assert_int_equal(jj__utf8_code("\xC2\x9B", 2), 0x9B);
+    assert_int_equal(jj__utf8_code("\xE2\x82\xAC", 3), 0x20AC);
+    assert_int_equal(jj__utf8_code("\xF0\x9F\x98\x80", 4), 0x1F600);
+}
+
 static void text_is_valid_if_each_character_is(void **state)
 {
     (void)state;
@@ -76,7 +85,9 @@ static void printable_text_holds_nothing_that_acts(void **state)
     char c1[] = "\xC2\x9B"
                 "31m \xC2\xA0\xC3\x80";
     char separators[] = "\xE2\x80\xA7\xE2\x80\xA8\xE2\x80\xAE\xE2\x80\xAF";
-    char isolates[] = "\xE2\x81\xA5\xE2\x81\xA6\xE2\x81\xA9\xE2\x81\xAA\xE2\x82\xA8";
+    char isolates[] = "\xE2\x81\x9F\xE2\x81\xA6\xE2\x81\xA9\xE2\x81\xAA\xE2\x82\xA8";
+    char hidden[] =
+        "\xD8\x9C\xE2\x80\x8B\xE2\x80\x8D\xE2\x80\x8F\xEF\xBB\xBF\xEF\xBF\xB9\xF3\xA0\x81\x81";
     char other[] = "\xE1\x80\xA8\xF0\x9F\x98\x80\xFF";
 
     jj__utf8_printable(controls);
@@ -86,7 +97,9 @@ static void printable_text_holds_nothing_that_acts(void **state)
     jj__utf8_printable(separators);
     assert_string_equal(separators, "\xE2\x80\xA7??????\xE2\x80\xAF");
     jj__utf8_printable(isolates);
-    assert_string_equal(isolates, "\xE2\x81\xA5??????\xE2\x81\xAA\xE2\x82\xA8");
+    assert_string_equal(isolates, "\xE2\x81\x9F??????\xE2\x81\xAA\xE2\x82\xA8");
+    jj__utf8_printable(hidden);
+    assert_string_equal(hidden, "?????\xE2\x80\x8D?????????????");
     jj__utf8_printable(other);
     assert_string_equal(other, "\xE1\x80\xA8\xF0\x9F\x98\x80?");
 }
@@ -96,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(character_has_one_to_four_bytes),
         cmocka_unit_test(what_is_no_character_has_no_length),
+        cmocka_unit_test(a_character_has_a_code_point),
         cmocka_unit_test(text_is_valid_if_each_character_is),
         cmocka_unit_test(mending_replaces_bytes_and_keeps_the_length),
         cmocka_unit_test(printable_text_holds_nothing_that_acts),
