@@ -62,7 +62,7 @@ static void add_page(struct buf *out, const jj_page *page)
     jj__buf_char(out, '}');
 }
 
-static void add_line(struct buf *out, const jj_log_line *line)
+void jj__json_log_line(struct buf *out, const jj_log_line *line)
 {
     jj__json_add_time(out, "{\"time\":", line->time_ms);
     jj__json_add_text(out, ",\"level\":", jj__log_level_text(line->level));
@@ -78,7 +78,7 @@ static void add_lines(struct buf *out, const jj_lines *lines)
     for (size_t i = 0; i < lines->count && !out->failed; i++) {
         if (i != 0)
             jj__buf_char(out, ',');
-        add_line(out, &lines->lines[i]);
+        jj__json_log_line(out, &lines->lines[i]);
     }
     jj__buf_str(out, "]}");
 }
