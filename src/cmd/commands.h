@@ -6,8 +6,15 @@
 
 #include "program.h"
 
+extern const struct command cmd_cancel;
+extern const struct command cmd_enqueue;
+extern const struct command cmd_get;
+extern const struct command cmd_list;
+extern const struct command cmd_logs;
 extern const struct command cmd_provision;
+extern const struct command cmd_retry;
 extern const struct command cmd_serve;
+extern const struct command cmd_stats;
 extern const struct command cmd_worker;
 
 #endif

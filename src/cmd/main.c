@@ -11,11 +11,21 @@
 #include "commands.h"
 #include "guess.h"
 #include "help.h"
+#include "print.h"
 
 static const struct command *const commands[] = {
+    /* what runs */
     &cmd_serve,
     &cmd_worker,
     &cmd_provision,
+    /* jobs */
+    &cmd_enqueue,
+    &cmd_get,
+    &cmd_list,
+    &cmd_cancel,
+    &cmd_retry,
+    &cmd_logs,
+    &cmd_stats,
     NULL,
 };
 
@@ -127,13 +137,8 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     keep_standard_files();
+    print_begin();
     program.config_path = from_environment("JETJOBS_CONFIG");
     program.url = from_environment("NATS_URL");
-    int ending = run(argc, argv);
-
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        perror("jetjobs: stdout");
-        return ending == ENDING_DONE ? ENDING_FAILED : ending;
-    }
-    return ending;
+    return print_end(run(argc, argv));
 }

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "client.h"
 #include "config.h"
 #include "help.h"
 #include "utf8.h"
@@ -43,6 +44,20 @@ int program_fail(const jj_error *err)
 
     say(copy.text);
     return program_ending(err->status);
+}
+
+int program_failed(const jj_client *client, const jj_error *err)
+{
+    int ending = program_fail(err);
+
+    if (ending != ENDING_NO_BROKER && err->status != JJ_ERR_TIMEOUT)
+        return ending;
+    return jj__broker_connected(client->broker) ? ENDING_FAILED : ENDING_NO_BROKER;
+}
+
+void program_only_asks(jj_options *options)
+{
+    options->no_provision = true;
 }
 
 int program_usage(const struct command *command, const char *format, ...)

@@ -47,6 +47,9 @@ enum ending program_ending(jj_status status);
 
 /* Say what went wrong, on stderr as "jetjobs: <text>", and what to end with for that status. */
 int program_fail(const jj_error *err);
+/* The same for a call of an open client: a broker that is connected has been reached, whatever else
+ * is missing. */
+int program_failed(const jj_client *client, const jj_error *err);
 /* The same for a usage error; returns ENDING_USAGE. The text names what was wrong, then come the
  * command's usage and where to find its help. command NULL: no command is known. */
 int program_usage(const struct command *command, const char *format, ...) JJ_PRINTF(2, 3);
@@ -59,5 +62,8 @@ jj_client *program_open(const jj_options *options, int *ending_out);
  * *ending_out is set. */
 jj_client *program_connect(const struct program *program, void (*more)(jj_options *options),
                            int *ending_out);
+
+/* For more: this command asks an index, and makes no streams. */
+void program_only_asks(jj_options *options);
 
 #endif

@@ -135,6 +135,18 @@ void desk_expect_state(struct desk *desk, const char *id, jj_state state)
     expect(desk_get(desk, id), state);
 }
 
+void desk_wait_known(struct desk *desk, const char *id)
+{
+    int64_t until_ms = jj__clock_mono_ms() + WAIT_MS;
+    jj_job *job = NULL;
+
+    while (jj_get(desk->asker, id, &job, NULL) == JJ_ERR_NOT_FOUND &&
+           jj__clock_mono_ms() < until_ms)
+        wait_a_moment();
+    assert_non_null(job);
+    jj_job_free(job);
+}
+
 void desk_wait_state(struct desk *desk, const char *id, jj_state state)
 {
     int64_t until_ms = jj__clock_mono_ms() + WAIT_MS;

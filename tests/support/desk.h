@@ -49,6 +49,9 @@ void desk_expect_state(struct desk *desk, const char *id, jj_state state);
 /* Wait until the index has read that from what another client did. */
 void desk_wait_state(struct desk *desk, const char *id, jj_state state);
 
+/* Wait until the index knows of a job that another client enqueued. */
+void desk_wait_known(struct desk *desk, const char *id);
+
 /* Wait for a job's end, and let it be that one. */
 void desk_expect_end(struct desk *desk, const char *id, jj_state state);
 

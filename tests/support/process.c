@@ -116,6 +116,7 @@ static void open_files(struct process *process, const struct process_options *op
         return;
     }
     pipe_of(&process->in, &its[0], true);
+    assert_int_equal(fcntl(process->in, F_SETFL, O_NONBLOCK), 0);
     pipe_of(&process->out, &its[1], false);
     pipe_of(&process->err, &its[2], false);
 }
@@ -234,15 +235,21 @@ bool process_wait_errors(struct process *process, const char *text)
 
 /* ---- what is done to it ---- */
 
+/* It may want to be read before it goes on reading. */
 void process_type(struct process *process, const char *text)
 {
+    int64_t deadline_ms = jj__clock_mono_ms() + WAIT_MS;
     size_t len = strlen(text);
 
     while (len > 0 && process->in >= 0) {
         ssize_t put = write(process->in, text, len);
         if (put < 0 && errno == EPIPE)
             return; /* it does not want to read */
-        assert_true(put > 0);
+        assert_true(put > 0 || (errno == EAGAIN && jj__clock_mono_ms() < deadline_ms));
+        if (put < 0) {
+            pump(process, 1);
+            continue;
+        }
         text += put;
         len -= (size_t)put;
     }
