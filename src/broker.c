@@ -24,6 +24,7 @@
 struct call {
     void (*fn)(void *ctx);
     void *ctx;
+    pthread_cond_t ended; /* its own: else each call would wake all that wait for theirs */
     bool finished;
     struct call *next;
 };
@@ -141,6 +142,7 @@ void jj__broker_call(struct broker *broker, void (*fn)(void *ctx), void *ctx)
     }
     struct call call = {.fn = fn, .ctx = ctx};
 
+    pthread_cond_init(&call.ended, NULL);
     pthread_mutex_lock(&broker->lock);
     *broker->calls_end = &call;
     broker->calls_end = &call.next;
@@ -148,8 +150,9 @@ void jj__broker_call(struct broker *broker, void (*fn)(void *ctx), void *ctx)
     jj__broker_wake(broker);
     pthread_mutex_lock(&broker->lock);
     while (!call.finished)
-        pthread_cond_wait(&broker->changed, &broker->lock);
+        pthread_cond_wait(&call.ended, &broker->lock);
     pthread_mutex_unlock(&broker->lock);
+    pthread_cond_destroy(&call.ended);
 }
 
 static void run_calls(struct broker *broker)
@@ -164,7 +167,7 @@ static void run_calls(struct broker *broker)
         call->fn(call->ctx);
         pthread_mutex_lock(&broker->lock);
         call->finished = true;
-        pthread_cond_broadcast(&broker->changed);
+        pthread_cond_signal(&call->ended);
     }
     pthread_mutex_unlock(&broker->lock);
 }

@@ -121,11 +121,16 @@ void jj__broker_publish_wait(struct broker *broker, struct publication *publicat
  * failure answer is not called. */
 struct question {
     struct outgoing message;
-    int64_t deadline_ms; /* steady clock */
+    int64_t deadline_ms; /* steady clock; INT64_MAX: none */
+    bool patient;        /* a lost connection does not end it: the answer may come after it */
     void (*answer)(void *ctx, struct broker_msg *msg, jj_status status);
     void *ctx;
 };
 jj_status jj__broker_ask(struct broker *broker, const struct question *question, jj_error *err);
+
+/* Forget the question with that ctx, if it has not been answered: answer will not be called.
+ * Thread: broker. */
+void jj__broker_unask(struct broker *broker, const void *ctx);
 
 /* The same, waiting also for the connection; asked again when that was lost: a request must bear
  * it. *answer_out is the caller's. Thread: any but the broker's. */

@@ -19,6 +19,7 @@ struct asked {
     struct broker *broker;
     struct port *port;
     int64_t deadline_ms;
+    bool patient;
     void (*answer)(void *ctx, struct broker_msg *msg, jj_status status);
     void *ctx;
     char subject[];
@@ -33,11 +34,16 @@ static void unlink_asked(struct asked *asked)
     *link = asked->next;
 }
 
-static void settle(struct asked *asked, struct broker_msg *msg, jj_status status)
+static void end(struct asked *asked)
 {
     unlink_asked(asked);
     jj__broker_member_remove(asked->broker, &asked->member);
     jj__broker_port_close(asked->port);
+}
+
+static void settle(struct asked *asked, struct broker_msg *msg, jj_status status)
+{
+    end(asked);
     asked->answer(asked->ctx, msg, status);
     free(asked);
 }
@@ -59,8 +65,10 @@ static int64_t watch_deadline(void *ctx, int64_t now_ms)
 
 static void watch_connection(void *ctx, bool connected)
 {
-    if (!connected)
-        settle(ctx, NULL, JJ_ERR_STATE);
+    struct asked *asked = ctx;
+
+    if (!connected && !asked->patient)
+        settle(asked, NULL, JJ_ERR_STATE);
 }
 
 jj_status jj__broker_ask(struct broker *broker, const struct question *question, jj_error *err)
@@ -74,6 +82,7 @@ jj_status jj__broker_ask(struct broker *broker, const struct question *question,
         return jj__fail(err, JJ_ERR_NO_MEMORY, "question");
     *asked = (struct asked){.broker = broker,
                             .deadline_ms = question->deadline_ms,
+                            .patient = question->patient,
                             .answer = question->answer,
                             .ctx = question->ctx};
     asked->member =
@@ -95,6 +104,18 @@ jj_status jj__broker_ask(struct broker *broker, const struct question *question,
     asked->next = broker->asked;
     broker->asked = asked;
     return JJ_OK;
+}
+
+void jj__broker_unask(struct broker *broker, const void *ctx)
+{
+    struct asked *asked = broker->asked;
+
+    while (asked != NULL && asked->ctx != ctx)
+        asked = asked->next;
+    if (asked == NULL)
+        return;
+    end(asked);
+    free(asked);
 }
 
 bool jj__request_denied(struct broker *broker, const char *text)

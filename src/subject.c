@@ -10,9 +10,12 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "utf8.h"
+
 #include "event.h"
 
-#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_MS   UINT64_C(1000000)
+#define SUBJECT_MAX 255
 
 /* $JS.ACK, stream and consumer, then five numbers; the longer form has domain and account before
  * the stream, and perhaps more at its end. */
@@ -53,6 +56,31 @@ jj_status jj__token_check(const char *what, const char *text, jj_error *err)
     if (!jj__token_valid(text))
         return jj__fail(err, JJ_ERR_INVALID, "%s '%.80s' is not 1 to %d of A-Z a-z 0-9 _ -", what,
                         text, JJ_NAME_MAX);
+    return JJ_OK;
+}
+
+static bool has_empty_token(const char *subject)
+{
+    size_t len = strlen(subject);
+
+    return subject[0] == '.' || subject[len - 1] == '.' || strstr(subject, "..") != NULL;
+}
+
+jj_status jj__subject_check(const char *what, const char *subject, jj_error *err)
+{
+    size_t len = subject == NULL ? 0 : strlen(subject);
+    size_t plain = 0;
+
+    while (plain < len && (unsigned char)subject[plain] > ' ' && subject[plain] != 0x7F)
+        plain++;
+    if (len == 0)
+        return jj__fail(err, JJ_ERR_INVALID, "%s is missing", what);
+    if (len > SUBJECT_MAX || plain < len || strpbrk(subject, "*>") != NULL ||
+        has_empty_token(subject) || !jj__utf8_valid(subject))
+        return jj__fail(err, JJ_ERR_INVALID,
+                        "%s '%.80s' is not 1 to %d bytes of tokens with dots between, without "
+                        "wildcards and spaces",
+                        what, subject, SUBJECT_MAX);
     return JJ_OK;
 }
 

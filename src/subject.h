@@ -44,6 +44,8 @@
 #define JJ__HEADER_TIME_ZONE       "Nats-Schedule-Time-Zone"
 #define JJ__HEADER_ERROR           "Nats-Service-Error"
 #define JJ__HEADER_ERROR_CODE      "Nats-Service-Error-Code"
+#define JJ__HEADER_NAME            "Job-Name"    /* of a request to a handler */
+#define JJ__HEADER_ATTEMPT         "Job-Attempt" /* likewise */
 #define JJ__HEADER_JOBS_SEQ        "Jobs-Seq"
 #define JJ__HEADER_SCHEDULE_SEQ    "Jobs-Schedule-Seq"
 #define JJ__HEADER_EVENTS_SEQ      "Jobs-Events-Seq"
@@ -58,6 +60,10 @@ bool jj__token_valid(const char *text);
 
 /* The same as an error; what is "job name", "job id", "worker name". */
 jj_status jj__token_check(const char *what, const char *text, jj_error *err);
+
+/* A subject of somebody else's to which something is sent: 1 to 255 bytes, no empty token, no
+ * wildcard, space or control character. what is "subject of a request". */
+jj_status jj__subject_check(const char *what, const char *subject, jj_error *err);
 
 /* Builders. The tokens must be valid (asserted); the result always fits. */
 void jj__subject_enqueue(char out[JJ__SUBJECT_SIZE], const char *name);

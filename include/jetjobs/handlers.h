@@ -71,6 +71,30 @@ JJ_API JJ_MUST_CHECK jj_status jj_register_exec(jj_client *client, const char *n
                                                 const jj_exec_options *exec,
                                                 const jj_handler_options *options, jj_error *err);
 
+/** Have a service run the jobs of a name: the job goes as a request to a subject, and the answer is
+ *  its end. Before jj_start().
+ *
+ *  The body is the job's data, the headers are the job's, with Job-Name and Job-Attempt beside
+ *  them; broker/README.md shows one. An answer without Nats-Service-Error-Code completes the job,
+ *  and its body is the result; a code from 400 to 499 fails it for good; one from 500 to 599, no
+ *  answer in time, or nobody who listens is a failed attempt. Nats-Service-Error is the text.
+ *
+ *  An attempt always has a timeout, 60 s unless the job or the options say otherwise: a service may
+ *  die without a word. A lost connection does not end the wait, for the answer may come after it.
+ *  @param client   open client
+ *  @param name     of the jobs
+ *  @param subject  where the service listens: no wildcards
+ *  @param options  NULL for all defaults; borrowed for the call
+ *  @param err      NULL, or filled on failure
+ *  @return JJ_OK; INVALID: the name, the subject or an option; EXISTS: the name has a handler;
+ *          STATE: started
+ *
+ *  Threads: any. */
+JJ_API JJ_MUST_CHECK jj_status jj_register_request(jj_client *client, const char *name,
+                                                   const char *subject,
+                                                   const jj_handler_options *options,
+                                                   jj_error *err);
+
 /** Version of what plugins and programs expect of each other. */
 #define JJ_PLUGIN_VERSION 1
 
