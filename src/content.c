@@ -17,18 +17,24 @@ static const char *const left_out[] = {
     JJ__HEADER_ID,     JJ__HEADER_ATTEMPTS,   JJ__HEADER_REDRIVES, JJ__HEADER_SNOOZES,
     JJ__HEADER_RUN_AT, JJ__HEADER_CREATED_AT, JJ__HEADER_PUT_OFFS};
 
+bool jj__content_keeps(const char *name)
+{
+    if (strncasecmp(name, "Nats-", 5) == 0)
+        return false;
+    if (strncmp(name, "Job-", 4) != 0)
+        return true;
+    for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
+        if (strcmp(name, left_out[i]) == 0)
+            return false;
+    return true;
+}
+
 /* What can't be sent stays in the job's first message and goes no further: it is in no claim and
  * no retry. */
 static bool is_kept(const jj_header *header)
 {
-    if (!jj__header_name_valid(header->name) || !jj__header_value_valid(header->value))
-        return false;
-    if (strncasecmp(header->name, "Nats-", 5) == 0)
-        return false;
-    for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
-        if (strcmp(header->name, left_out[i]) == 0)
-            return false;
-    return true;
+    return jj__header_name_valid(header->name) && jj__header_value_valid(header->value) &&
+           jj__content_keeps(header->name);
 }
 
 /* By name, and of one name as they stood; all of them are of one array. */

@@ -12,6 +12,9 @@
  * schedule and its claim give the same bytes. For that, headers that can't be sent are left out
  * too: claims have lost them. The form is <name> NUL <value> NUL, again and again. */
 
+/* Whether a header of that name stays. */
+bool jj__content_keeps(const char *name);
+
 /* Append them. Of several with one name all stay, in their order. False: no memory. */
 bool jj__content_pack(struct buf *out, const jj_header *headers, size_t count);
 

@@ -30,6 +30,32 @@ static bool plain(unsigned char byte)
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
+#define EACH(byte) ((uint64_t)(byte)*UINT64_C(0x0101010101010101))
+
+/* Bytes of a word that are below a limit of at most 0x80, as their highest bits: right as long as
+ * none is 0x80 or more. */
+static uint64_t below(uint64_t word, unsigned limit)
+{
+    return word - EACH(limit);
+}
+
+/* How many bytes are plain from the first one on, or some fewer: most texts are all plain, and
+ * eight bytes are looked at together. */
+static size_t plain_len(const char *text, size_t len)
+{
+    size_t at = 0;
+    uint64_t word;
+
+    for (; len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, text + at, sizeof(word));
+        uint64_t not_plain =
+            word | below(word, 0x20) | below(word ^ EACH('"'), 1) | below(word ^ EACH('\\'), 1);
+        if ((not_plain & EACH(0x80)) != 0)
+            break;
+    }
+    return at;
+}
+
 static void add_escaped(struct buf *out, unsigned char byte)
 {
     static const char hex[] = "0123456789abcdef";
@@ -50,7 +76,7 @@ static void add_escaped(struct buf *out, unsigned char byte)
 void jj__json_string(struct buf *out, const char *text, size_t len)
 {
     size_t written = 0;
-    size_t at = 0;
+    size_t at = plain_len(text, len);
 
     jj__buf_char(out, '"');
     while (at < len) {

@@ -49,13 +49,16 @@ size_t jj__utf8_len(const char *text, size_t len)
 
 bool jj__utf8_valid(const char *text)
 {
-    while (*text != '\0') {
+    for (;;) {
+        while ((unsigned char)(*text - 1) < 0x7F) /* most texts are nothing else */
+            text++;
+        if (*text == '\0')
+            return true;
         size_t len = jj__utf8_len(text, CHAR_MAX_LEN);
         if (len == 0)
             return false;
         text += len;
     }
-    return true;
 }
 
 uint32_t jj__utf8_code(const char *text, size_t len)

@@ -20,11 +20,16 @@
 
 #define SIXTY_FOUR "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-"
 
+/* The first ones are left out: fields say the same. */
+#define LEFT_OUT 3
 static const jj_header job_headers[] = {
     {"Job-Id", "17"},
+    {"Nats-Msg-Id", "17"},
+    {"Nats-Batch-Id", "b"},
     {"X-Latin", "gr\xFC\xDF"},
     {"traceparent", "00-ab"},
     {"X-Empty", ""},
+    {"Nats-Msg-Id", "key:not the id"},
 };
 
 static const struct job whole_job = {
@@ -78,10 +83,10 @@ static void assert_same_payload(const struct job *job, const struct job *expecte
     assert_int_equal(job->data_len, expected->data_len);
     if (expected->data_len != 0)
         assert_memory_equal(job->data, expected->data, expected->data_len);
-    assert_int_equal(job->header_count, expected->header_count);
-    for (size_t i = 0; i < expected->header_count; i++) {
-        assert_string_equal(job->headers[i].name, expected->headers[i].name);
-        assert_string_equal(job->headers[i].value, expected->headers[i].value);
+    assert_int_equal(job->header_count, expected->header_count - LEFT_OUT);
+    for (size_t i = 0; i < job->header_count; i++) {
+        assert_string_equal(job->headers[i].name, expected->headers[LEFT_OUT + i].name);
+        assert_string_equal(job->headers[i].value, expected->headers[LEFT_OUT + i].value);
     }
     assert_int_equal(job->max_attempts, expected->max_attempts);
     assert_int_equal(job->created_at_ms, expected->created_at_ms);
@@ -149,7 +154,7 @@ static void data_that_does_not_fit_is_left_out_and_said_so(void **state)
     assert_true(back.claims[0].with_job);
     assert_true(back.claims[0].omit_data);
     assert_int_equal(back.claims[0].job->data_len, 0);
-    assert_int_equal(back.claims[0].job->header_count, COUNT(job_headers));
+    assert_int_equal(back.claims[0].job->header_count, COUNT(job_headers) - LEFT_OUT);
     jj__pb_claims_free(&back);
     jj__buf_done(&out);
 }

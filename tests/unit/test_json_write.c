@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -193,9 +194,26 @@ static void bytes_are_a_value_or_base64(void **state)
     jj__buf_done(&out);
 }
 
+static void a_byte_is_escaped_wherever_it_stands(void **state)
+{
+    (void)state;
+    for (size_t at = 0; at < 24; at++) {
+        char text[] = "abcdefghijklmnopqrstuvwx";
+        char expected[40];
+        struct buf out = {0};
+        text[at] = at % 2 == 0 ? '"' : '\\';
+        snprintf(expected, sizeof(expected), "\"%.*s\\%s\"", (int)at, text, text + at);
+        jj__json_string(&out, text, strlen(text));
+        assert_int_equal(out.len, strlen(expected));
+        assert_memory_equal(out.data, expected, out.len);
+        jj__buf_done(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_byte_is_escaped_wherever_it_stands),
         cmocka_unit_test(any_value_is_json),
         cmocka_unit_test(anything_else_is_not_json),
         cmocka_unit_test(deep_nesting_is_refused),
