@@ -11,6 +11,7 @@
  * The connection mends itself. After each connect the subscriptions of all ports are made again,
  * publications without an acknowledgement are sent again, and members are told. */
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -85,6 +86,9 @@ struct outgoing {
 /* Send without acknowledgement; lost if the connection is. False: not sent. Thread: broker. */
 bool jj__broker_send(struct broker *broker, const struct outgoing *message);
 
+/* The server has not got all of a batch. */
+#define JJ__ERR_BATCH_INCOMPLETE 10176
+
 /* What came of a publication. */
 struct publish_result {
     jj_status status; /* OK; TIMEOUT: unknown; UNAVAILABLE: refused, not stored; NO_MEMORY;
@@ -100,6 +104,8 @@ struct publication {
     size_t count;
     int64_t deadline_ms; /* steady clock; INT64_MAX: never */
     bool once; /* don't send again after a reconnect or silence: done(TIMEOUT) then; for batches */
+    bool hold; /* not the last message, before jj__broker_let_go(): of a batch nothing is stored
+                  without it. Lost connections end it: UNAVAILABLE with JJ__ERR_BATCH_INCOMPLETE */
     void (*done)(void *ctx, const struct publish_result *result); /* on the broker thread, once */
     void *ctx;
 };
@@ -111,7 +117,24 @@ struct publication {
 jj_status jj__broker_publish(struct broker *broker, const struct publication *publication,
                              jj_error *err);
 
-/* The same, waiting for the result. Thread: any but the broker's. */
+/* The same in two steps: begin it, and wait for the result. A held one is let go, or dropped, in
+ * between. publishing stays where it is until jj__broker_publish_end(), which has to be called.
+ * Thread: any but the broker's. */
+struct publishing {
+    struct broker *broker;
+    uint64_t number;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool finished;                /* guarded by lock */
+    struct publish_result result; /* guarded by lock */
+};
+void jj__broker_publish_begin(struct broker *broker, struct publication *publication,
+                              struct publishing *publishing);
+void jj__broker_let_go(struct publishing *publishing, int64_t deadline_ms);
+void jj__broker_drop(struct publishing *publishing);
+void jj__broker_publish_end(struct publishing *publishing, struct publish_result *result_out);
+
+/* Both at once. */
 void jj__broker_publish_wait(struct broker *broker, struct publication *publication,
                              struct publish_result *result_out);
 

@@ -132,8 +132,15 @@ jj_status jj__broker_make(const struct outgoing *message, const char *reply, nat
                           jj_error *err);
 
 /* broker_publish.c, all on the broker thread unless noted. */
+/* As jj__broker_publish(), telling its number. Thread: any. */
+jj_status jj__publisher_publish(struct broker *broker, const struct publication *publication,
+                                uint64_t *number_out, jj_error *err);
 jj_status jj__publisher_open(struct broker *broker, jj_error *err);
 void jj__publisher_take_outbox(struct broker *broker);
+/* Send the rest of a publication that is held, by deadline_ms; or drop it. Fine for one that is
+ * over. */
+void jj__publisher_let_go(struct broker *broker, uint64_t number, int64_t deadline_ms);
+void jj__publisher_drop(struct broker *broker, uint64_t number);
 void jj__publisher_reconnected(struct broker *broker);
 int64_t jj__publisher_turn(struct broker *broker, int64_t now_ms);
 /* True if it was one of ours, and whoever waits for it has been told. */

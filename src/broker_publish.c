@@ -38,12 +38,14 @@ struct sent {
     int64_t deadline_ms;
     int64_t again_ms; /* when to send it again */
     bool once;
+    bool held;     /* its last message is not to be sent yet */
     bool answered; /* its last sending was */
     unsigned sendings;
     unsigned refusals;          /* of these; as many: it is not stored */
     char refusal[REFUSAL_SIZE]; /* why the last one was refused */
     void (*done)(void *ctx, const struct publish_result *result);
     void *ctx;
+    size_t begun; /* messages of a batch that have been sent before it was held */
     size_t count;
     natsMsg *msgs[];
 };
@@ -151,14 +153,42 @@ static void finish_failed(struct broker *broker, struct sent *sent, jj_status st
     finish(broker, sent, &result);
 }
 
+/* A part of a batch was sent and the rest can't follow: another connection, or no memory. */
+static void finish_broken(struct broker *broker, struct sent *sent)
+{
+    struct publish_result result = {.status = JJ_ERR_UNAVAILABLE,
+                                    .err_code = JJ__ERR_BATCH_INCOMPLETE};
+
+    jj__ignore(jj__fail(&result.err, result.status,
+                        "publish to %s: connection lost before all of it was sent",
+                        subject_of(sent)),
+               "the status is in the result");
+    finish(broker, sent, &result);
+}
+
 /* ---- sending ---- */
+
+/* Of a batch that is held all but the last message, and that one when it is let go. */
+static natsStatus send_messages(struct broker *broker, struct sent *sent)
+{
+    size_t end = sent->held ? sent->count - 1 : sent->count;
+    natsStatus s = broker->nc == NULL ? NATS_CONNECTION_DISCONNECTED : NATS_OK;
+
+    while (s == NATS_OK && sent->begun < end) {
+        s = natsConnection_PublishMsg(broker->nc, sent->msgs[sent->begun]);
+        sent->begun += s == NATS_OK;
+    }
+    if (sent->begun == sent->count)
+        sent->begun = 0; /* the next sending is a whole one */
+    return s;
+}
 
 static void send_now(struct broker *broker, struct sent *sent, int64_t now_ms)
 {
-    natsStatus s = broker->nc == NULL ? NATS_CONNECTION_DISCONNECTED : NATS_OK;
+    natsStatus s = send_messages(broker, sent);
 
-    for (size_t i = 0; s == NATS_OK && i < sent->count; i++)
-        s = natsConnection_PublishMsg(broker->nc, sent->msgs[i]);
+    if (s == NATS_OK && sent->held)
+        return;
     if (s == NATS_MAX_PAYLOAD) {
         finish_failed(broker, sent, JJ_ERR_TOO_LARGE, "larger than the server's max_payload");
         return;
@@ -200,6 +230,27 @@ void jj__publisher_take_outbox(struct broker *broker)
     }
 }
 
+void jj__publisher_let_go(struct broker *broker, uint64_t number, int64_t deadline_ms)
+{
+    jj__publisher_take_outbox(broker);
+    struct sent *sent = find_waiting(&broker->publisher, number);
+
+    if (sent == NULL)
+        return;
+    sent->held = false;
+    sent->deadline_ms = deadline_ms;
+    send_now(broker, sent, jj__clock_mono_ms());
+}
+
+void jj__publisher_drop(struct broker *broker, uint64_t number)
+{
+    jj__publisher_take_outbox(broker);
+    struct sent *sent = find_waiting(&broker->publisher, number);
+
+    if (sent != NULL)
+        finish_failed(broker, sent, JJ_ERR_UNAVAILABLE, "dropped");
+}
+
 /* What was sent on the old connection has an unknown fate: send it again, or say so. */
 void jj__publisher_reconnected(struct broker *broker)
 {
@@ -210,7 +261,9 @@ void jj__publisher_reconnected(struct broker *broker)
     broker->publisher.nobody = false;
     for (struct sent *sent = broker->publisher.first; sent != NULL; sent = following) {
         following = sent->next;
-        if (sent->once && sent->sendings > 0)
+        if (sent->begun > 0)
+            finish_broken(broker, sent);
+        else if (sent->once && sent->sendings > 0)
             finish_failed(broker, sent, JJ_ERR_TIMEOUT, "connection lost before the answer");
         else
             send_now(broker, sent, now_ms);
@@ -337,7 +390,7 @@ static void nobody_listens(struct broker *broker)
     broker->publisher.nobody = false;
     for (struct sent *sent = broker->publisher.first; sent != NULL; sent = following) {
         following = sent->next;
-        if (sent->answered)
+        if (sent->answered || sent->sendings == 0)
             continue;
         again_after(sent, NOBODY_WAIT_MS, "no stream takes it");
         if (sent->once)
@@ -405,7 +458,7 @@ bool jj__publisher_denied(struct broker *broker, const char *text)
         following = sent->next;
         if (!denies_any(text, sent))
             continue;
-        if (!sent->answered && broker->publisher.unanswered > 0)
+        if (!sent->answered && sent->sendings > 0 && broker->publisher.unanswered > 0)
             broker->publisher.unanswered--; /* that was the answer */
         finish_failed(broker, sent, JJ_ERR_NOT_PERMITTED, "not permitted");
         told = true;
@@ -443,6 +496,7 @@ static jj_status make_sent(struct broker *broker, const struct publication *publ
     sent->number = atomic_fetch_add(&broker->publisher.next_number, 1);
     sent->deadline_ms = publication->deadline_ms;
     sent->once = publication->once;
+    sent->held = publication->hold;
     sent->done = publication->done;
     sent->ctx = publication->ctx;
     snprintf(reply, sizeof(reply), "%s.%llu", broker->publisher.inbox,
@@ -460,14 +514,15 @@ static jj_status make_sent(struct broker *broker, const struct publication *publ
     return JJ_OK;
 }
 
-jj_status jj__broker_publish(struct broker *broker, const struct publication *publication,
-                             jj_error *err)
+jj_status jj__publisher_publish(struct broker *broker, const struct publication *publication,
+                                uint64_t *number_out, jj_error *err)
 {
     struct sent *sent = NULL;
     jj_status s = make_sent(broker, publication, &sent, err);
 
     if (s != JJ_OK)
         return s;
+    *number_out = sent->number;
     if (jj__broker_on_thread(broker)) {
         begin(broker, sent);
         return JJ_OK;
@@ -480,43 +535,12 @@ jj_status jj__broker_publish(struct broker *broker, const struct publication *pu
     return JJ_OK;
 }
 
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool finished;                 /* guarded by lock */
-    struct publish_result *result; /* guarded by lock */
-};
-
-static void wake_waiter(void *ctx, const struct publish_result *result)
+jj_status jj__broker_publish(struct broker *broker, const struct publication *publication,
+                             jj_error *err)
 {
-    struct waiter *waiter = ctx;
+    uint64_t number;
 
-    pthread_mutex_lock(&waiter->lock);
-    *waiter->result = *result;
-    waiter->finished = true;
-    pthread_cond_signal(&waiter->changed);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-void jj__broker_publish_wait(struct broker *broker, struct publication *publication,
-                             struct publish_result *result_out)
-{
-    struct waiter waiter = {.result = result_out};
-    jj_error err;
-
-    pthread_mutex_init(&waiter.lock, NULL);
-    pthread_cond_init(&waiter.changed, NULL);
-    publication->done = wake_waiter;
-    publication->ctx = &waiter;
-    jj_status s = jj__broker_publish(broker, publication, &err);
-    pthread_mutex_lock(&waiter.lock);
-    while (s == JJ_OK && !waiter.finished)
-        pthread_cond_wait(&waiter.changed, &waiter.lock);
-    if (s != JJ_OK) /* else it was set on the broker thread, perhaps before we got here */
-        *result_out = (struct publish_result){.status = s, .err = err};
-    pthread_mutex_unlock(&waiter.lock);
-    pthread_cond_destroy(&waiter.changed);
-    pthread_mutex_destroy(&waiter.lock);
+    return jj__publisher_publish(broker, publication, &number, err);
 }
 
 void jj__publisher_close(struct broker *broker)

@@ -546,6 +546,104 @@ static void a_batch_with_a_duplicate_is_refused_whole(void **state)
     free(batch);
 }
 
+static void begin_held(struct world *world, const struct batch *batch, size_t count,
+                       struct publishing *publishing)
+{
+    struct publication publication = {.messages = batch->messages,
+                                      .count = count,
+                                      .deadline_ms = INT64_MAX,
+                                      .once = true,
+                                      .hold = true};
+
+    jj__broker_publish_begin(world->broker, &publication, publishing);
+}
+
+static void a_held_batch_is_stored_when_it_is_let_go(void **state)
+{
+    struct world *world = *state;
+    struct batch *first = make_batch("b1", "s.a", BATCH), *second = make_batch("b2", "s.b", 10);
+    struct listener *heard = nats_client_listen(world->stranger, "s.b", NULL);
+    struct publishing publishing;
+    struct publish_result result;
+
+    world_stream(world, "S", "s.*", ATOMIC);
+    world_connect(world, NULL);
+    begin_held(world, second, 10, &publishing);
+    assert_true(listener_wait(heard, 9)); /* all but the last are there */
+    assert_int_equal(publish_batch(world, first, BATCH, world_deadline()).seq, BATCH);
+    assert_int_equal(listener_count(heard), 9);
+    jj__broker_let_go(&publishing, world_deadline());
+    jj__broker_publish_end(&publishing, &result);
+    assert_int_equal(result.status, JJ_OK);
+    assert_int_equal(result.seq, BATCH + 10);
+    assert_int_equal(nats_client_stream_messages(world->stranger, "S"), BATCH + 10);
+    listener_close(heard);
+    free(first);
+    free(second);
+}
+
+static void of_a_dropped_batch_nothing_is_stored(void **state)
+{
+    struct world *world = *state;
+    struct batch *batch = make_batch("b1", "s.a", 10);
+    struct publishing publishing;
+    struct publish_result result;
+
+    world_stream(world, "S", "s.*", ATOMIC);
+    world_connect(world, NULL);
+    begin_held(world, batch, 10, &publishing);
+    jj__broker_drop(&publishing);
+    jj__broker_publish_end(&publishing, &result);
+    assert_int_equal(result.status, JJ_ERR_UNAVAILABLE);
+    assert_int_equal(world_publish(world, "s.a", "one", world_deadline()).seq, 1);
+    assert_int_equal(nats_client_stream_messages(world->stranger, "S"), 1);
+    free(batch);
+}
+
+static void a_held_batch_does_not_outlive_its_connection(void **state)
+{
+    struct world *world = *state;
+    struct batch *batch = make_batch("b1", "s.a", 10);
+    struct listener *heard = nats_client_listen(world->stranger, "s.a", NULL);
+    struct publishing publishing;
+    struct publish_result result;
+
+    world_stream(world, "S", "s.*", ATOMIC);
+    world_connect(world, NULL);
+    begin_held(world, batch, 10, &publishing);
+    assert_true(listener_wait(heard, 9));
+    server_kill(&world->server);
+    server_restart(&world->server);
+    jj__broker_publish_end(&publishing, &result);
+    assert_int_equal(result.status, JJ_ERR_UNAVAILABLE);
+    assert_int_equal(result.err_code, JJ__ERR_BATCH_INCOMPLETE);
+    jj__broker_let_go(&publishing, world_deadline()); /* too late, and harmless */
+    nats_client_settle(world->stranger);
+    assert_int_equal(nats_client_stream_messages(world->stranger, "S"), 0);
+    listener_close(heard);
+    free(batch);
+}
+
+static void a_held_batch_waits_for_the_broker(void **state)
+{
+    struct world *world = *state;
+    struct batch *batch = make_batch("b1", "s.a", 10);
+    struct publishing publishing;
+    struct publish_result result;
+
+    world_stream(world, "S", "s.*", ATOMIC);
+    world_connect(world, NULL);
+    server_stop(&world->server);
+    assert_true(world_wait_connected(world, false));
+    begin_held(world, batch, 10, &publishing);
+    jj__broker_let_go(&publishing, world_deadline());
+    server_restart(&world->server);
+    jj__broker_publish_end(&publishing, &result);
+    assert_int_equal(result.status, JJ_OK);
+    assert_int_equal(result.seq, 10);
+    free(batch);
+}
+
 static void a_batch_without_a_broker_is_unavailable(void **state)
 {
     struct world *world = *state;
@@ -682,6 +780,10 @@ int main(void)
         STORY(one_that_waits_does_not_make_others_dear),
         STORY(a_batch_is_stored_with_one_acknowledgement),
         STORY(a_batch_with_a_duplicate_is_refused_whole),
+        STORY(a_held_batch_is_stored_when_it_is_let_go),
+        STORY(of_a_dropped_batch_nothing_is_stored),
+        STORY(a_held_batch_does_not_outlive_its_connection),
+        STORY(a_held_batch_waits_for_the_broker),
         STORY(a_batch_without_a_broker_is_unavailable),
         STORY(a_batch_to_no_stream_is_unavailable),
         STORY(a_batch_is_never_sent_twice),

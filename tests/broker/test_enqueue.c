@@ -672,6 +672,56 @@ static void jobs_that_are_the_same_in_one_call_are_named(void **state)
     assert_int_equal(jobs_stored(crew), 0);
 }
 
+#define FLOOD ((size_t)20000)
+
+struct flood {
+    jj_client *client;
+    jj_spec *specs;
+    jj_receipt *receipts;
+    size_t stored;
+    jj_status status;
+};
+
+static void *enqueue_flood(void *arg)
+{
+    struct flood *flood = arg;
+
+    flood->status =
+        jj_enqueue_many(flood->client, flood->specs, FLOOD, flood->receipts, &flood->stored, NULL);
+    return NULL;
+}
+
+static bool some_are_stored(void *ctx)
+{
+    return jobs_stored(ctx) > 0;
+}
+
+static void many_are_stored_once_through_the_death_of_the_broker(void **state)
+{
+    struct crew *crew = *state;
+    struct flood flood = {.specs = calloc(FLOOD, sizeof(jj_spec)),
+                          .receipts = calloc(FLOOD, sizeof(jj_receipt))};
+    pthread_t thread;
+
+    assert_true(flood.specs != NULL && flood.receipts != NULL);
+    for (size_t i = 0; i < FLOOD; i++)
+        flood.specs[i] = (jj_spec){.name = "mail", .data = "{}", .data_len = 2};
+    crew_open(crew, &(jj_options){.timeout_ms = WAIT_MS});
+    flood.client = crew->client;
+    assert_int_equal(pthread_create(&thread, NULL, enqueue_flood, &flood), 0);
+    assert_true(wait_until(some_are_stored, crew, WAIT_MS));
+    server_kill(&crew->server);
+    server_restart(&crew->server);
+    pthread_join(thread, NULL);
+    assert_int_equal(flood.status, JJ_OK);
+    assert_int_equal(flood.stored, FLOOD);
+    assert_int_equal(jobs_stored(crew), FLOOD);
+    for (size_t i = 0; i < FLOOD; i++)
+        assert_int_equal(flood.receipts[i].seq, i + 1);
+    free(flood.specs);
+    free(flood.receipts);
+}
+
 static void many_can_be_none(void **state)
 {
     struct crew *crew = *state;
@@ -761,6 +811,7 @@ int main(void)
         STORY(a_call_with_many_can_be_repeated_with_the_ids_of_its_receipts),
         STORY(a_bad_spec_among_many_is_named_and_what_came_before_stays),
         STORY(jobs_that_are_the_same_in_one_call_are_named),
+        STORY(many_are_stored_once_through_the_death_of_the_broker),
         STORY(many_can_be_none),
         STORY(many_threads_enqueue_at_once_and_each_job_runs_once),
     };
