@@ -187,7 +187,7 @@ jj_status jj__job_read(const struct job_message *message, struct job *job_out, j
     return read_headers(job_out, err);
 }
 
-void jj__job_name_due(struct job *job)
+bool jj__job_name_due(struct job *job)
 {
     char name[JJ_NAME_SIZE], id[JJ_NAME_SIZE];
     const char *next = jj__header_find(job->headers, job->header_count, JJ__HEADER_SCHEDULE_NEXT);
@@ -195,11 +195,14 @@ void jj__job_name_due(struct job *job)
     int64_t next_ms;
 
     if (jj__header_find(job->headers, job->header_count, JJ__HEADER_ID) != NULL)
-        return;
-    if (job->schedule_id != NULL && next != NULL && jj__rfc3339_read(next, &next_ms))
+        return false;
+    if (job->schedule_id != NULL && next != NULL && jj__rfc3339_read(next, &next_ms)) {
         snprintf(job->id, sizeof(job->id), "%.50s-%lld", job->schedule_id, (long long)next_ms);
-    else if (from != NULL && jj__subject_read_schedule(from, name, id))
+        return true;
+    }
+    if (from != NULL && jj__subject_read_schedule(from, name, id))
         snprintf(job->id, sizeof(job->id), "%s", id);
+    return false;
 }
 
 const char *jj__header_find(const jj_header *headers, size_t count, const char *name)

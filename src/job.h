@@ -56,8 +56,8 @@ jj_status jj__job_read(const struct job_message *message, struct job *job_out, j
 
 /* Give a job from JOBS_SCHEDULE that does not say its id the one it will have: of a recurring
  * schedule's tick, the schedule's id and the time of the next tick, so that a tick that comes twice
- * is one job; else the last token of the schedule's subject. */
-void jj__job_name_due(struct job *job);
+ * is one job; else the last token of the schedule's subject. True if it is such a tick. */
+bool jj__job_name_due(struct job *job);
 
 /* The value of the first header of that name, or NULL. */
 const char *jj__header_find(const jj_header *headers, size_t count, const char *name);

@@ -5,7 +5,8 @@
  * The server fires half a second early, as its timer is coarse; the mover holds the job until its
  * Job-Run-At and publishes it then. Only when the queue has stored it is the due message
  * acknowledged: a mover that dies in between leaves it to another one, whose publication of the
- * same step has the same Nats-Msg-Id. If JOBS is full the job waits here and is offered again.
+ * same step has the same Nats-Msg-Id. If JOBS is full the job waits here and is offered again. The
+ * tick of a recurring schedule may come twice (tick.c): the index is asked before it is published.
  *
  * The due jobs that are held hang in a binary heap by time. */
 
@@ -18,11 +19,15 @@
 #include "clock.h"
 #include "resend.h"
 #include "subject.h"
+#include "tick.h"
 
 #define HELD_MAX        4096
 #define BYTES_MAX       ((size_t)64 * 1024 * 1024)
 #define REFUSED_WAIT_MS 1000
 #define RENEW_TICKS     3 /* in-progress each third of ack_wait */
+/* After a connect the index may be back a moment later than we: so long, and there is none. */
+#define NO_INDEX_MS  5000
+#define ASK_AGAIN_MS 250
 
 struct due {
     struct mover *mover;
@@ -31,7 +36,7 @@ struct due {
     struct job job;
     uint64_t unreadable_seq;
     int64_t wall_ms; /* when it is to go, Unix time */
-    bool publishing;
+    bool is_tick;    /* and the index has not been asked about it */
 };
 
 struct mover {
@@ -41,11 +46,12 @@ struct mover {
     struct puller *puller;
     struct due *heap[HELD_MAX]; /* those that wait for their time */
     size_t waiting;
-    struct due *out[HELD_MAX]; /* those that are being published */
+    struct due *out[HELD_MAX]; /* those that are being published, or asked about */
     size_t publishing;
     size_t bytes;
     int64_t ack_wait_ms;
     int64_t renew_ms;
+    int64_t connected_ms; /* steady clock: since then */
     bool stopping;
 };
 
@@ -111,29 +117,64 @@ static void forget(struct due *due)
 
 /* ---- publishing ---- */
 
-static void moved(void *ctx, const struct publish_result *result)
+static void take_out(struct due *due)
 {
-    struct due *due = ctx;
     struct mover *mover = due->mover;
     size_t i = 0;
 
     while (mover->out[i] != due)
         i++;
     mover->out[i] = mover->out[--mover->publishing];
+}
+
+static void end(struct due *due, const char *text)
+{
+    answer(due, text);
+    forget(due);
+}
+
+/* Later, unless the mover stops. */
+static void try_again(struct due *due, int64_t wait_ms)
+{
+    if (due->mover->stopping) {
+        end(due, "-NAK");
+        return;
+    }
+    due->wall_ms = jj__clock_wall_ms() + wait_ms;
+    push(due->mover, due);
+}
+
+static void moved(void *ctx, const struct publish_result *result)
+{
+    struct due *due = ctx;
+
+    take_out(due);
     if (result->status == JJ_OK) {
-        answer(due, "+ACK");
-        forget(due);
+        end(due, "+ACK");
         return;
     }
-    jj__log(&mover->log, JJ_LOG_WARN, "due job %s not enqueued, trying again: %s", due->job.id,
+    jj__log(&due->mover->log, JJ_LOG_WARN, "due job %s not enqueued, trying again: %s", due->job.id,
             result->err.text);
-    if (mover->stopping) {
-        answer(due, "-NAK");
-        forget(due);
+    try_again(due, REFUSED_WAIT_MS);
+}
+
+static void tick_judged(void *ctx, enum tick_answer judgement)
+{
+    struct due *due = ctx;
+    struct mover *mover = due->mover;
+
+    take_out(due);
+    if (judgement == TICK_OVER) {
+        jj__log(&mover->log, JJ_LOG_INFO, "the broker fired twice for %s: it is enqueued once",
+                due->job.id);
+        end(due, "+ACK");
         return;
     }
-    due->wall_ms = jj__clock_wall_ms() + REFUSED_WAIT_MS;
-    push(mover, due);
+    bool too_soon = !jj__broker_connected(mover->broker) ||
+                    jj__clock_mono_ms() - mover->connected_ms < NO_INDEX_MS;
+    due->is_tick = judgement == TICK_UNKNOWN && too_soon;
+    try_again(due, due->is_tick ? ASK_AGAIN_MS : 0);
+    jj__broker_wake(mover->broker);
 }
 
 static void move(struct mover *mover, struct due *due)
@@ -146,6 +187,10 @@ static void move(struct mover *mover, struct due *due)
     jj_error err;
 
     mover->out[mover->publishing++] = due;
+    if (due->is_tick) {
+        jj__tick_ask(mover->broker, &due->job, tick_judged, due);
+        return;
+    }
     jj_status s = jj__resend_publish(mover->broker, &resend, moved, due, &err);
     if (s != JJ_OK) {
         const struct publish_result result = {.status = s, .err = err};
@@ -212,7 +257,7 @@ static bool read_due(struct due *due)
     if (s != JJ_OK)
         due->unreadable_seq = delivery.seq; /* its worker fails it, and says why */
     else
-        jj__job_name_due(&due->job);
+        due->is_tick = jj__job_name_due(&due->job);
     due->wall_ms = s == JJ_OK ? due->job.run_at_ms : 0;
     return true;
 }
@@ -231,11 +276,9 @@ static void take(void *ctx, struct broker_msg *msg)
     bool is_job = read_due(due);
     mover->bytes += due->job.data_len;
     if (!is_job) {
-        answer(due, "+TERM");
-        forget(due);
+        end(due, "+TERM");
     } else if (mover->stopping || mover->waiting + mover->publishing >= HELD_MAX) {
-        answer(due, "-NAK");
-        forget(due);
+        end(due, "-NAK");
     } else {
         if (mover->waiting + mover->publishing == 0)
             mover->renew_ms = jj__clock_mono_ms() + mover->ack_wait_ms / RENEW_TICKS;
@@ -244,6 +287,14 @@ static void take(void *ctx, struct broker_msg *msg)
 }
 
 /* ---- open and close ---- */
+
+static void connected(void *ctx, bool is_connected)
+{
+    struct mover *mover = ctx;
+
+    (void)is_connected;
+    mover->connected_ms = jj__clock_mono_ms(); /* lost just now is as bad */
+}
 
 jj_status jj__mover_open(struct broker *broker, const struct log *log,
                          const struct consumer_facts *facts, struct mover **mover_out,
@@ -262,7 +313,8 @@ jj_status jj__mover_open(struct broker *broker, const struct log *log,
     mover->broker = broker;
     mover->log = *log;
     mover->ack_wait_ms = facts->ack_wait_ms;
-    mover->member = (struct broker_member){.turn = turn, .ctx = mover};
+    mover->connected_ms = jj__clock_mono_ms();
+    mover->member = (struct broker_member){.turn = turn, .connected = connected, .ctx = mover};
     jj_status s = jj__pull_open(broker, log, &options, &mover->puller, err);
     if (s != JJ_OK) {
         free(mover);
@@ -279,11 +331,8 @@ void jj__mover_stop(struct mover *mover)
         return;
     mover->stopping = true;
     jj__pull_drain(mover->puller);
-    while (mover->waiting > 0) {
-        struct due *due = pop(mover);
-        answer(due, "-NAK");
-        forget(due);
-    }
+    while (mover->waiting > 0)
+        end(pop(mover), "-NAK");
 }
 
 bool jj__mover_is_idle(const struct mover *mover)
