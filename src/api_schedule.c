@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* jobs.schedule.<name>: publishing a schedule for a client that may not write to JOBS_SCHEDULE.
- *
- * A recurring schedule has no message id, so that it can be replaced; it may be published again
- * after a reconnect nevertheless, as it only replaces itself. */
+/* jobs.schedule.<name>: publishing a schedule for a client that may not write to JOBS_SCHEDULE. */
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "api_inside.h"
 #include "clock.h"
+#include "cron.h"
 #include "duplicate.h"
 #include "id.h"
 #include "schedule_request.h"
@@ -41,6 +39,23 @@ static jj_status find_first(struct inquiry *inquiry, const struct schedule_plan 
     return jj__duplicate_find(inquiry->api->broker, &inquiry->api->log, &duplicate, id_out, err);
 }
 
+/* A recurring one has no message id, so that it can be replaced. That it is taken by something else
+ * is the asker's mistake. */
+static jj_status store_recurring(struct inquiry *inquiry, const struct outgoing *message,
+                                 const char *id, int64_t deadline_ms,
+                                 struct schedule_answer *answer, jj_error *err)
+{
+    struct cron_stored stored;
+    jj_error why;
+    jj_status s = jj__cron_store(inquiry->api->broker, message, id, deadline_ms, &stored, &why);
+
+    if (s != JJ_OK)
+        return jj__fail(err, s == JJ_ERR_EXISTS ? JJ_ERR_INVALID : s, "%s", why.text);
+    *answer = (struct schedule_answer){
+        .id = id, .seq = stored.seq, .duplicate = stored.change == JJ_CRON_UNCHANGED};
+    return JJ_OK;
+}
+
 static jj_status store(struct inquiry *inquiry, struct schedule_plan *plan,
                        struct schedule_answer *answer, jj_error *err)
 {
@@ -53,6 +68,8 @@ static jj_status store(struct inquiry *inquiry, struct schedule_plan *plan,
     struct publication publication = {.messages = &message, .count = 1, .deadline_ms = deadline_ms};
     struct publish_result result;
 
+    if (plan->recurring && plan->msg_id == NULL)
+        return store_recurring(inquiry, &message, plan->id, deadline_ms, answer, err);
     jj__broker_publish_wait(inquiry->api->broker, &publication, &result);
     if (result.status != JJ_OK)
         return jj__fail(err, result.status, "%s", result.err.text);

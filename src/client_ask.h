@@ -16,4 +16,7 @@ struct remote_question {
 jj_status jj__ask_remote(jj_client *client, const struct remote_question *question,
                          struct answer *answer, jj_error *err);
 
+/* JJ_OK unless a service answered that it can't, and why. */
+jj_status jj__ask_refused(struct broker_msg *msg, jj_error *err);
+
 #endif

@@ -81,17 +81,26 @@ static uint64_t number_of(struct broker_msg *msg, const char *header)
     return text == NULL ? 0 : strtoull(text, NULL, 10);
 }
 
+jj_status jj__ask_refused(struct broker_msg *msg, jj_error *err)
+{
+    const char *code = jj__msg_header(msg, JJ__HEADER_ERROR_CODE);
+    const char *text = jj__msg_header(msg, JJ__HEADER_ERROR);
+
+    if (code == NULL)
+        return JJ_OK;
+    return jj__fail(err, status_of(code), "%.200s", text == NULL ? "no reason given" : text);
+}
+
 /* What it wrote is to be seen by our next question, whoever answers that. */
 static jj_status read_answer(jj_client *client, struct broker_msg *msg, struct answer *answer,
                              jj_error *err)
 {
-    const char *code = jj__msg_header(msg, JJ__HEADER_ERROR_CODE);
-    const char *text = jj__msg_header(msg, JJ__HEADER_ERROR);
     const struct seqs written = {.jobs = number_of(msg, JJ__HEADER_JOBS_SEQ),
                                  .events = number_of(msg, JJ__HEADER_EVENTS_SEQ)};
 
-    if (code != NULL)
-        return jj__fail(err, status_of(code), "%.200s", text == NULL ? "no reason given" : text);
+    jj_status s = jj__ask_refused(msg, err);
+    if (s != JJ_OK)
+        return s;
     jj__client_saw(client, &written);
     return jj__pb_read_answer(jj__msg_data(msg), jj__msg_len(msg), answer, err);
 }

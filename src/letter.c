@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "clock.h"
-#include "spec.h"
 
 #define OWN_HEADERS 13
 
@@ -28,21 +27,8 @@ static void add_job_headers(struct letter *letter, const jj_spec *spec)
     jj__letter_add(letter, JJ__HEADER_ID, letter->id);
     if (spec->unique_key != NULL)
         jj__letter_add(letter, JJ__HEADER_KEY, spec->unique_key);
-    if (spec->max_attempts > 0) {
-        snprintf(letter->max_attempts, sizeof(letter->max_attempts), "%u",
-                 (unsigned)spec->max_attempts);
-        jj__letter_add(letter, JJ__HEADER_MAX_ATTEMPTS, letter->max_attempts);
-    }
-    if (spec->timeout_ms > 0) {
-        snprintf(letter->timeout, sizeof(letter->timeout), "%lld", (long long)spec->timeout_ms);
-        jj__letter_add(letter, JJ__HEADER_TIMEOUT, letter->timeout);
-    }
-    if (spec->content_type != NULL)
-        jj__letter_add(letter, JJ__HEADER_CONTENT_TYPE, spec->content_type);
-    if (spec->traceparent != NULL)
-        jj__letter_add(letter, JJ__HEADER_TRACEPARENT, spec->traceparent);
-    for (size_t i = 0; i < spec->header_count; i++)
-        jj__letter_add(letter, spec->headers[i].name, spec->headers[i].value);
+    letter->message.header_count +=
+        jj__spec_headers(spec, &letter->texts, letter->headers + letter->message.header_count);
 }
 
 static void add_schedule_headers(struct letter *letter, const jj_spec *spec, int64_t run_at_ms)

@@ -9,6 +9,7 @@
 #include "id.h"
 #include "resend.h"
 #include "rfc3339.h"
+#include "spec.h"
 #include "subject.h"
 
 #define JJ__KEY_PREFIX "key:"
@@ -21,8 +22,7 @@ struct letter {
     char id[JJ_NAME_SIZE];
     char subject[JJ__SUBJECT_SIZE];
     char msg_id[sizeof(JJ__KEY_PREFIX) + JJ__KEY_MAX];
-    char max_attempts[12];
-    char timeout[24];
+    struct spec_texts texts;
     char at[JJ__AT_SIZE];
     char target[JJ__SUBJECT_SIZE];
     char run_at[JJ__RFC3339_SIZE];

@@ -6,6 +6,7 @@
 #include "spec.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -129,6 +130,28 @@ jj_status jj__spec_check(const jj_spec *spec, size_t max_payload, jj_error *err)
     if (s == JJ_OK)
         s = check_data(spec, max_payload, err);
     return s;
+}
+
+size_t jj__spec_headers(const jj_spec *spec, struct spec_texts *texts, jj_header *headers)
+{
+    size_t count = 0;
+
+    if (spec->max_attempts > 0) {
+        snprintf(texts->max_attempts, sizeof(texts->max_attempts), "%u",
+                 (unsigned)spec->max_attempts);
+        headers[count++] = (jj_header){JJ__HEADER_MAX_ATTEMPTS, texts->max_attempts};
+    }
+    if (spec->timeout_ms > 0) {
+        snprintf(texts->timeout, sizeof(texts->timeout), "%lld", (long long)spec->timeout_ms);
+        headers[count++] = (jj_header){JJ__HEADER_TIMEOUT, texts->timeout};
+    }
+    if (spec->content_type != NULL)
+        headers[count++] = (jj_header){JJ__HEADER_CONTENT_TYPE, spec->content_type};
+    if (spec->traceparent != NULL)
+        headers[count++] = (jj_header){JJ__HEADER_TRACEPARENT, spec->traceparent};
+    for (size_t i = 0; i < spec->header_count; i++)
+        headers[count++] = spec->headers[i];
+    return count;
 }
 
 /* ---- how to connect and work ---- */

@@ -20,6 +20,15 @@
  * together JJ__SPEC_OVERHEAD / 2. */
 jj_status jj__spec_check(const jj_spec *spec, size_t max_payload, jj_error *err);
 
+/* Write the headers of a job that a spec asks for, beside its id, key and schedule, into room for
+ * JJ__SPEC_HEADERS and its own ones; returns how many. texts are numbers that they point to. */
+#define JJ__SPEC_HEADERS 4
+struct spec_texts {
+    char max_attempts[12];
+    char timeout[24];
+};
+size_t jj__spec_headers(const jj_spec *spec, struct spec_texts *texts, jj_header *headers);
+
 /* Copy options with every zero replaced by its default, and check ranges: concurrency 1..10000,
  * max_attempts 1..1000, max_lost 0 means 3 and at most 1000, replicas 1..5, ack_wait_ms >= 1000,
  * times not negative (but connect_timeout_ms -1) and at most JJ__TIME_MAX_MS, worker a valid token

@@ -17,6 +17,7 @@
 
 #include <jetjobs/adapter.h>
 #include <jetjobs/client.h>
+#include <jetjobs/cron.h>
 #include <jetjobs/events.h>
 #include <jetjobs/handlers.h>
 #include <jetjobs/index.h>
