@@ -24,6 +24,7 @@
 #define BATCH       1000
 #define WINDOW      4096 /* publications without acknowledgement */
 #define ANSWER_MS   20000
+#define COUNTING_MS 5000
 #define CONSUMER    "raw"
 #define SERVERS_MAX 32
 
@@ -165,6 +166,28 @@ void raw_close(struct raw *raw)
     jsCtx_Destroy(raw->js);
     natsConnection_Destroy(raw->nc);
     free(raw);
+}
+
+static int64_t unacknowledged(struct raw *raw, const char *stream, const char *consumer)
+{
+    jsConsumerInfo *info = NULL;
+    int64_t count = 0;
+
+    if (js_GetConsumerInfo(&info, raw->js, stream, consumer, NULL, NULL) == NATS_OK)
+        count = info->NumAckPending;
+    jsConsumerInfo_Destroy(info);
+    return count;
+}
+
+/* The server counts acknowledgements some time after it has read them, and forgets with a consumer
+ * what it has not counted. */
+void raw_remove_consumer(struct raw *raw, const char *stream, const char *consumer)
+{
+    int64_t until_ms = jj__clock_mono_ms() + COUNTING_MS;
+
+    while (unacknowledged(raw, stream, consumer) > 0 && jj__clock_mono_ms() < until_ms)
+        ;
+    jj__ignore(js_DeleteConsumer(raw->js, stream, consumer, NULL, NULL), "it may not be there");
 }
 
 /* ---- publish ---- */

@@ -34,4 +34,7 @@ JJ_MUST_CHECK jj_status raw_publish_waiting(struct raw *raw, size_t count, size_
 /* Take count messages, 500 at a time, and acknowledge them. */
 JJ_MUST_CHECK jj_status raw_take(struct raw *raw, size_t count, jj_error *err);
 
+/* Remove a consumer of any stream, if it is there, once its acknowledgements are counted. */
+void raw_remove_consumer(struct raw *raw, const char *stream, const char *consumer);
+
 #endif

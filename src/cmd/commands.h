@@ -6,6 +6,7 @@
 
 #include "program.h"
 
+extern const struct command cmd_bench;
 extern const struct command cmd_cancel;
 extern const struct command cmd_enqueue;
 extern const struct command cmd_get;

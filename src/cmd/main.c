@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
     &cmd_retry,
     &cmd_logs,
     &cmd_stats,
+    &cmd_bench,
     NULL,
 };
 
