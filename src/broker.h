@@ -197,6 +197,8 @@ struct broker_member {
     int64_t (*turn)(void *ctx, int64_t now_ms);
     /* NULL, or told of each connect and disconnect. */
     void (*connected)(void *ctx, bool connected);
+    /* NULL, or told what the server does not permit, in its words; true: this was the member's. */
+    bool (*denied)(void *ctx, const char *text);
     void *ctx;
     struct broker_member *next; /* the broker's */
 };

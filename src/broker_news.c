@@ -88,6 +88,17 @@ void jj__news_on_closed(natsConnection *nc, void *ctx)
     jj__news_release(ctx);
 }
 
+/* Members that are told this do not come or go by it. */
+static bool tell_members(const struct broker *broker, const char *text)
+{
+    bool told = false;
+
+    for (struct broker_member *member = broker->members; member != NULL; member = member->next)
+        if (member->denied != NULL)
+            told |= member->denied(member->ctx, text);
+    return told;
+}
+
 static struct complaint *next_complaint(struct broker *broker)
 {
     pthread_mutex_lock(&broker->lock);
@@ -107,6 +118,7 @@ void jj__news_take(struct broker *broker)
     while ((complaint = next_complaint(broker)) != NULL) {
         bool told = complaint->denied && jj__publisher_denied(broker, complaint->text);
         told |= complaint->denied && jj__request_denied(broker, complaint->text);
+        told |= complaint->denied && tell_members(broker, complaint->text);
         jj__log(&broker->log, told ? JJ_LOG_DEBUG : JJ_LOG_WARN, "broker says: %s",
                 complaint->text);
         free(complaint);

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "broker_nats.h"
 #include "clock.h"
 
 #define EXPIRES_MS     5000 /* a frozen worker swallows jobs no longer than this */
@@ -44,6 +45,7 @@ struct puller {
     bool creating;   /* the answer is under way */
     bool closed;     /* freed when it has come */
     bool complained; /* a refusal is in the log since the last message */
+    bool denied;     /* this connection's user may not pull */
 };
 
 static void free_puller(struct puller *puller)
@@ -138,7 +140,8 @@ static void pull(struct puller *puller, uint32_t batch, int64_t now_ms)
 
 static void pull_what_is_missing(struct puller *puller, int64_t now_ms)
 {
-    if (puller->asked >= puller->want || now_ms < puller->not_before_ms || puller->creating)
+    if (puller->asked >= puller->want || now_ms < puller->not_before_ms || puller->creating ||
+        puller->denied)
         return;
     if (puller->missing) {
         create_consumer(puller, now_ms);
@@ -168,7 +171,8 @@ static int64_t turn(void *ctx, int64_t now_ms)
     pull_what_is_missing(puller, now_ms);
     if (puller->asked > 0)
         return puller->heard_ms + SILENCE_MS;
-    return puller->want > 0 && !puller->creating ? puller->not_before_ms : INT64_MAX;
+    return puller->want > 0 && !puller->creating && !puller->denied ? puller->not_before_ms
+                                                                    : INT64_MAX;
 }
 
 static void connected(void *ctx, bool is_connected)
@@ -179,6 +183,23 @@ static void connected(void *ctx, bool is_connected)
     puller->asked = 0;
     puller->retry_ms = 0;
     puller->not_before_ms = 0;
+    puller->denied = false;
+}
+
+/* Asking again would be denied again, until somebody changes that; then the server lets go of the
+ * connection. */
+static bool denied(void *ctx, const char *text)
+{
+    struct puller *puller = ctx;
+
+    if (!jj__broker_denies(text, "Publish", puller->next_subject))
+        return false;
+    if (!puller->denied)
+        jj__log(&puller->log, JJ_LOG_INFO, "%s: not permitted, not asked for",
+                puller->next_subject);
+    puller->denied = true;
+    puller->asked = 0;
+    return true;
 }
 
 /* ---- what comes ---- */
@@ -248,7 +269,8 @@ jj_status jj__pull_open(struct broker *broker, const struct log *log,
     puller->log = *log;
     puller->take = options->take;
     puller->ctx = options->ctx;
-    puller->member = (struct broker_member){.turn = turn, .connected = connected, .ctx = puller};
+    puller->member = (struct broker_member){
+        .turn = turn, .connected = connected, .denied = denied, .ctx = puller};
     snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.MSG.NEXT.%s.%s", options->stream,
              options->consumer);
     puller->next_subject = strdup(subject);

@@ -27,10 +27,12 @@ static jj_status keep_strings(jj_client *client, jj_error *err)
     options->credentials = options->tls_ca = options->tls_cert = options->tls_key = NULL;
     options->inbox_prefix = NULL;
     options->index_path = NULL;
-    if (options->worker == NULL)
-        return JJ_OK;
-    options->worker = strdup(options->worker);
-    return options->worker != NULL ? JJ_OK : jj__fail(err, JJ_ERR_NO_MEMORY, "options");
+    bool has_worker = options->worker != NULL, has_only_name = options->only_name != NULL;
+    options->worker = has_worker ? strdup(options->worker) : NULL;
+    options->only_name = has_only_name ? strdup(options->only_name) : NULL;
+    if ((has_worker && options->worker == NULL) || (has_only_name && options->only_name == NULL))
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "options");
+    return JJ_OK;
 }
 
 static void free_client(jj_client *client)
@@ -45,6 +47,7 @@ static void free_client(jj_client *client)
     pthread_cond_destroy(&client->changed);
     pthread_mutex_destroy(&client->lock);
     free((char *)client->options.worker);
+    free((char *)client->options.only_name);
     free(client);
 }
 

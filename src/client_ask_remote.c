@@ -47,7 +47,8 @@ static jj_status write_letter(jj_client *client, const struct remote_question *q
     jj_status s = jj__pb_write_request(&letter->body, question->request, err);
     if (s != JJ_OK)
         return s;
-    jj__subject_request(letter->subject, jj__verb_text(question->request->verb), NULL);
+    jj__subject_request(letter->subject, jj__verb_text(question->request->verb),
+                        client->options.only_name);
     letter->headers[0] = (jj_header){JJ__HEADER_CONTENT_TYPE, JJ__TYPE_PROTOBUF};
     letter->message.header_count = 1;
     add_number(letter, JJ__HEADER_JOBS_SEQ, seen.jobs);

@@ -247,6 +247,23 @@ static jj_status check_backoff(int64_t initial_ms, int64_t max_ms, jj_error *err
                     (long long)max_ms, (long long)initial_ms);
 }
 
+/* It becomes the beginning of subjects, and part of the names of consumers. */
+static jj_status check_inbox_prefix(const char *prefix, jj_error *err)
+{
+    const char *at = prefix;
+    size_t len;
+
+    do {
+        len = strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+        at += len;
+    } while (len > 0 && *at++ == '.');
+    if (len > 0 && at[-1] == '\0')
+        return JJ_OK;
+    return jj__fail(err, JJ_ERR_INVALID,
+                    "inbox_prefix is '%.64s': allowed are A-Z a-z 0-9 _ - with dots between",
+                    prefix);
+}
+
 static bool is_whole(const jj_adapter *adapter)
 {
     return adapter->name != NULL && adapter->open != NULL && adapter->close != NULL &&
@@ -289,6 +306,10 @@ jj_status jj__options_resolve(const jj_options *options, jj_options *resolved_ou
         s = check_backoff(resolved.backoff_initial_ms, resolved.backoff_max_ms, err);
     if (s == JJ_OK && resolved.worker != NULL)
         s = jj__token_check("worker", resolved.worker, err);
+    if (s == JJ_OK && resolved.only_name != NULL)
+        s = jj__token_check("only_name", resolved.only_name, err);
+    if (s == JJ_OK && resolved.inbox_prefix != NULL)
+        s = check_inbox_prefix(resolved.inbox_prefix, err);
     if (s == JJ_OK)
         s = resolve_adapter(&resolved, err);
     if (s != JJ_OK)

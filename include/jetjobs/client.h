@@ -60,6 +60,9 @@ typedef struct jj_options {
     const char *index_path;           /**< file of an index of this client's own; none */
     const struct jj_adapter *adapter; /**< where that index is kept; jj_adapter_sqlite if there is
                                          an index_path, else no index. See jetjobs/adapter.h */
+
+    const char *only_name; /**< ask about jobs of this name only, for a user who may ask about no
+                                others: requests go to jobs.get.<name>, ...; none: about all */
 } jj_options;
 
 /** Connect to the broker and, unless told not to, see to it that the streams exist.

@@ -175,6 +175,7 @@ static void read_nats(struct reader *reader, const struct file_nats *nats, jj_op
     options->url = nats->url;
     options->credentials = path_of(reader, nats->creds);
     options->inbox_prefix = nats->inbox_prefix;
+    options->only_name = nats->only_name;
     options->tls_ca = path_of(reader, tls->ca);
     options->tls_cert = path_of(reader, tls->cert);
     options->tls_key = path_of(reader, tls->key);

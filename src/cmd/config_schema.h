@@ -23,6 +23,7 @@ struct file_nats {
     char *url;
     char *creds;
     char *inbox_prefix;
+    char *only_name;
     struct file_tls *tls;
 };
 

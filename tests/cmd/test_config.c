@@ -126,6 +126,7 @@ static void every_value_arrives(void **state)
         "  url: nats://a:4222,nats://b:4222\n"
         "  creds: user.creds\n"
         "  inbox_prefix: _INBOX_me\n"
+        "  only_name: mail\n"
         "  tls: { ca: ca.pem, cert: /etc/cert.pem, key: ./key.pem }\n"
         "worker: { concurrency: 7, poll_interval: 2s, max_attempts: 4, ack_wait: 20s,\n"
         "          shutdown_grace: 1m, max_lost: 5, backoff: { initial: 10ms, max: 1h } }\n"
@@ -138,6 +139,7 @@ static void every_value_arrives(void **state)
     assert_string_equal(options->url, "nats://a:4222,nats://b:4222");
     assert_in_folder(options->credentials, "user.creds");
     assert_string_equal(options->inbox_prefix, "_INBOX_me");
+    assert_string_equal(options->only_name, "mail");
     assert_in_folder(options->tls_ca, "ca.pem");
     assert_string_equal(options->tls_cert, "/etc/cert.pem");
     assert_in_folder(options->tls_key, "./key.pem");
@@ -511,7 +513,7 @@ static void the_program_says_what_is_wrong(void **state)
     assert_int_equal(process_run(argv, &process), 2);
     assert_string_equal(process_errors(process),
                         "jetjobs: " NAME ":1: nats: not a section: allowed in it are url, creds, "
-                        "inbox_prefix, tls\n");
+                        "inbox_prefix, only_name, tls\n");
     assert_string_equal(process_output(process), "");
     process_free(process);
 }

@@ -331,9 +331,27 @@ static void wrong_handler_options_are_named(void **state)
     assert_handler_options(&(jj_handler_options){.backoff_max_ms = 9}, "backoff_max_ms is 9");
 }
 
+static void what_becomes_part_of_subjects_is_checked(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",    ".",  "a.", ".a",          "a..b",
+                                      "a b", "a*", ">",  "a\r\nPUB x 0"};
+    jj_options resolved;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const jj_options prefix = {.inbox_prefix = bad[i]};
+        assert_int_equal(jj__options_resolve(&prefix, &resolved, NULL), JJ_ERR_INVALID);
+        const jj_options name = {.only_name = bad[i]};
+        assert_int_equal(jj__options_resolve(&name, &resolved, NULL), JJ_ERR_INVALID);
+    }
+    const jj_options good = {.inbox_prefix = "_INBOX_me.too", .only_name = "mail"};
+    assert_int_equal(jj__options_resolve(&good, &resolved, NULL), JJ_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_becomes_part_of_subjects_is_checked),
         cmocka_unit_test(spec_needs_a_name_only),
         cmocka_unit_test(spec_with_everything_is_accepted),
         cmocka_unit_test(names_and_ids_must_be_tokens),
