@@ -293,14 +293,34 @@ static void read_exec(struct reader *reader, const struct file_handler *from, jj
 
 static void refuse_exec_keys(struct reader *reader, const struct file_handler *from)
 {
-    const char *key = from->dir != NULL      ? "dir"
-                      : from->env != NULL    ? "env"
-                      : from->user != NULL   ? "user"
-                      : from->limits != NULL ? "limits"
-                                             : NULL;
+    const struct {
+        const char *key;
+        bool said;
+    } keys[] = {{"dir", from->dir != NULL},
+                {"env", from->env != NULL},
+                {"user", from->user != NULL},
+                {"limits", from->limits != NULL}};
 
-    if (key != NULL)
-        wrong(reader, key, "only for handlers with exec");
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (keys[i].said)
+            wrong(reader, keys[i].key, "only for handlers with exec");
+}
+
+static void refuse_plugin_keys(struct reader *reader, const struct file_handler *from)
+{
+    const struct {
+        const char *key;
+        bool said;
+    } keys[] = {{"name", from->name != NULL},
+                {"concurrency", from->concurrency != NULL},
+                {"fleet_concurrency", from->fleet_concurrency != NULL},
+                {"timeout", from->timeout != NULL},
+                {"max_attempts", from->max_attempts != NULL},
+                {"backoff", from->backoff != NULL}};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (keys[i].said)
+            wrong(reader, keys[i].key, "not with a plugin, which says this of each handler itself");
 }
 
 static void read_what_runs(struct reader *reader, const struct file_handler *from,
@@ -330,11 +350,6 @@ static void read_name(struct reader *reader, const struct file_handler *from,
     const struct handler_config *handlers = reader->config->handlers;
 
     handler->name = from->name;
-    if (handler->kind == HANDLER_PLUGIN) {
-        if (from->name != NULL)
-            wrong(reader, "name", "not with a plugin, which names its handlers itself");
-        return;
-    }
     if (from->name == NULL)
         wrong(reader, "", "no name: the name of the jobs that it runs");
     else if (!jj__token_valid(from->name))
@@ -351,6 +366,10 @@ static void read_handler(struct reader *reader, const struct file_handler *from,
     jj_handler_options *options = &handler->options;
 
     read_what_runs(reader, from, handler);
+    if (handler->kind == HANDLER_PLUGIN) {
+        refuse_plugin_keys(reader, from);
+        return;
+    }
     read_name(reader, from, handler);
     read_number(reader, "concurrency", from->concurrency, CONCURRENCY_MAX, &options->concurrency);
     if (options->concurrency > reader->worker.concurrency)
