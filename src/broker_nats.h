@@ -107,8 +107,6 @@ void jj__connect_try(struct broker *broker);
 /* Close what is left of a connection. */
 void jj__connect_end(struct broker *broker);
 void jj__connect_forget_servers(struct broker *broker);
-/* The url as it may be shown: all between "://" and "@" is hidden. NULL: no memory. */
-char *jj__broker_without_secrets(const char *url);
 const char *jj__broker_last_error(natsStatus status);
 
 /* broker_port.c */

@@ -16,6 +16,7 @@ extern const struct command cmd_provision;
 extern const struct command cmd_retry;
 extern const struct command cmd_serve;
 extern const struct command cmd_stats;
+extern const struct command cmd_up;
 extern const struct command cmd_worker;
 
 #endif

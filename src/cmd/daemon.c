@@ -59,8 +59,7 @@ static void hold_signals(void)
     signal(SIGCHLD, SIG_DFL); /* ignored, it would hide how children end */
 }
 
-/* The next signal, or 0 after limit_ms. */
-static int next_signal(int64_t limit_ms)
+int daemon_next_signal(int64_t limit_ms)
 {
     const struct timespec limit = {.tv_sec = limit_ms / 1000, .tv_nsec = limit_ms % 1000 * 1000000};
     sigset_t held;
@@ -151,6 +150,7 @@ bool daemon_add_worker(struct daemon *daemon)
 {
     jj_error err = {0};
 
+    daemon->may_work = true;
     daemon->worker = add_worker(daemon, daemon->config, false, &err);
     if (daemon->worker != NULL)
         return true;
@@ -232,7 +232,7 @@ static void reload(struct daemon *daemon)
     struct config *config = NULL;
     jj_error err = {0};
 
-    if (daemon->worker == NULL || daemon->config_path == NULL) {
+    if (!daemon->may_work || daemon->config_path == NULL) {
         logger_say(&daemon->logger, JJ_LOG_INFO, "SIGHUP: there are no handlers to read again");
         return;
     }
@@ -256,7 +256,8 @@ static void take_over(struct daemon *daemon)
 {
     char names[WORK_NAMES_SIZE];
 
-    part_stop(daemon->worker->part, -1);
+    if (daemon->worker != NULL)
+        part_stop(daemon->worker->part, -1);
     daemon->worker = daemon->incoming;
     daemon->incoming = NULL;
     work_names(daemon->worker->config, names);
@@ -352,7 +353,7 @@ enum ending daemon_run(struct daemon *daemon)
 
     while (daemon->members != NULL &&
            (daemon->leave_at_ms == 0 || jj__clock_mono_ms() < daemon->leave_at_ms)) {
-        heed(daemon, next_signal(tick_ms));
+        heed(daemon, daemon_next_signal(tick_ms));
         tell_watchdog(daemon);
         look_at_members(daemon);
     }

@@ -25,6 +25,7 @@ struct daemon {
     struct member *members;
     struct member *worker;   /* the one whose handlers are in effect; NULL: none */
     struct member *incoming; /* the one to take its place; NULL: none */
+    bool may_work;           /* there may be a worker, of which SIGHUP makes another */
     bool had_terminal;
     bool is_ready;
     int stops;              /* how often it was asked to stop */
@@ -49,6 +50,10 @@ bool daemon_init(struct daemon *daemon, const struct program *program);
  * False: as above. */
 bool daemon_add_index(struct daemon *daemon, const char *path);
 bool daemon_add_worker(struct daemon *daemon);
+
+/* The next of the signals that are held, or 0 after limit_ms: for a command that has to wait before
+ * it runs. */
+int daemon_next_signal(int64_t limit_ms);
 
 /* Until it has stopped, or can't go on. */
 enum ending daemon_run(struct daemon *daemon);

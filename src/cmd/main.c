@@ -15,6 +15,7 @@
 
 static const struct command *const commands[] = {
     /* what runs */
+    &cmd_up,
     &cmd_serve,
     &cmd_worker,
     &cmd_provision,

@@ -17,11 +17,12 @@ static jj_status register_one(jj_client *client, const struct handler_config *ha
     switch (handler->kind) {
     case HANDLER_EXEC:
         return jj_register_exec(client, handler->name, &handler->exec, &handler->options, err);
-    case HANDLER_REQUEST:
     case HANDLER_PLUGIN:
-        break;
+        return jj_load_plugin(client, handler->plugin, err);
+    case HANDLER_REQUEST:
+        return jj_register_request(client, handler->name, handler->request, &handler->options, err);
     }
-    return jj__fail(err, JJ_ERR_INVALID, "this version has only handlers with exec");
+    return jj__fail(err, JJ_ERR_INTERNAL, "handler of kind %d", (int)handler->kind);
 }
 
 jj_status work_begin(jj_client *client, void *ctx, jj_error *err)
