@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "spec.h"
 #include "status.h"
@@ -164,6 +165,16 @@ static void read_backoff(struct reader *reader, const struct file_backoff *backo
 
 /* ---- sections ---- */
 
+/* A file that must be there by now: the library would wait for its broker without it. */
+static const char *read_file_name(struct reader *reader, const char *key, const char *path)
+{
+    const char *whole = path_of(reader, path);
+
+    if (whole != NULL && access(whole, R_OK) != 0)
+        wrong(reader, key, "%.160s: %s", whole, strerror(errno));
+    return whole;
+}
+
 static void read_nats(struct reader *reader, const struct file_nats *nats, jj_options *options)
 {
     static const struct file_tls no_tls = {0};
@@ -173,12 +184,12 @@ static void read_nats(struct reader *reader, const struct file_nats *nats, jj_op
     const struct file_tls *tls = nats->tls == NULL ? &no_tls : nats->tls;
     enter(reader, "nats");
     options->url = nats->url;
-    options->credentials = path_of(reader, nats->creds);
+    options->credentials = read_file_name(reader, "creds", nats->creds);
     options->inbox_prefix = nats->inbox_prefix;
     options->only_name = nats->only_name;
-    options->tls_ca = path_of(reader, tls->ca);
-    options->tls_cert = path_of(reader, tls->cert);
-    options->tls_key = path_of(reader, tls->key);
+    options->tls_ca = read_file_name(reader, "tls.ca", tls->ca);
+    options->tls_cert = read_file_name(reader, "tls.cert", tls->cert);
+    options->tls_key = read_file_name(reader, "tls.key", tls->key);
     if ((tls->cert == NULL) != (tls->key == NULL))
         wrong(reader, "tls", "cert and key go together: name both, or none");
 }

@@ -121,13 +121,17 @@ static void assert_in_folder(const char *path, const char *expected)
 
 static void every_value_arrives(void **state)
 {
+    static const char *const files[] = {"user.creds", "ca.pem", "cert.pem", "key.pem"};
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        write_file(files[i], "", 0);
     struct config *config = config_of(
         "nats:\n"
         "  url: nats://a:4222,nats://b:4222\n"
         "  creds: user.creds\n"
         "  inbox_prefix: _INBOX_me\n"
         "  only_name: mail\n"
-        "  tls: { ca: ca.pem, cert: /etc/cert.pem, key: ./key.pem }\n"
+        "  tls: { ca: ca.pem, cert: cert.pem, key: ./key.pem }\n"
         "worker: { concurrency: 7, poll_interval: 2s, max_attempts: 4, ack_wait: 20s,\n"
         "          shutdown_grace: 1m, max_lost: 5, backoff: { initial: 10ms, max: 1h } }\n"
         "index: { path: data/jobs.db, history: 2d, history_bytes: 64KiB }\n"
@@ -141,7 +145,7 @@ static void every_value_arrives(void **state)
     assert_string_equal(options->inbox_prefix, "_INBOX_me");
     assert_string_equal(options->only_name, "mail");
     assert_in_folder(options->tls_ca, "ca.pem");
-    assert_string_equal(options->tls_cert, "/etc/cert.pem");
+    assert_in_folder(options->tls_cert, "cert.pem");
     assert_in_folder(options->tls_key, "./key.pem");
     assert_int_equal(options->concurrency, 7);
     assert_int_equal(options->poll_interval_ms, 2000);
@@ -236,7 +240,7 @@ static void settings_of_a_program_arrive(void **state)
 
 static void paths_are_relative_to_the_file(void **state)
 {
-    static const char text[] = "nats: { creds: a.creds, tls: { ca: /ca.pem } }\n"
+    static const char text[] = "nats: { creds: a.creds, tls: { ca: /dev/null } }\n"
                                "index: { path: jobs.db }\n"
                                "handlers:\n"
                                "  - { name: a, exec: [./run.sh, ./x] }\n"
@@ -248,10 +252,11 @@ static void paths_are_relative_to_the_file(void **state)
     (void)state;
     assert_int_equal(mkdir("etc", 0700), 0);
     write_file("etc/" NAME, text, strlen(text));
+    write_file("etc/a.creds", "", 0);
     assert_int_equal(config_load("etc/" NAME, &config, NULL), JJ_OK);
     assert_in_folder(config->folder, "etc");
     assert_in_folder(config->options.credentials, "etc/a.creds");
-    assert_string_equal(config->options.tls_ca, "/ca.pem");
+    assert_string_equal(config->options.tls_ca, "/dev/null");
     assert_in_folder(config->index_path, "etc/jobs.db");
     assert_in_folder(config->handlers[0].exec.argv[0], "etc/./run.sh");
     assert_string_equal(config->handlers[0].exec.argv[1], "./x");
@@ -376,7 +381,11 @@ static void what_is_wrong_is_said_with_its_line(void **state)
          "max: 1m }",
          NAME
          ":5: handlers[0].backoff: initial is 2m and max is 1m: max must be as long or longer"},
-        {"nats: { tls: { cert: a } }",
+        {"nats: { creds: /none/user.creds }",
+         NAME ":1: nats.creds: /none/user.creds: No such file or directory"},
+        {"nats: { tls: { key: /none/key.pem } }",
+         NAME ":1: nats.tls.key: /none/key.pem: No such file or directory"},
+        {"nats: { tls: { cert: /dev/null } }",
          NAME ":1: nats.tls: cert and key go together: name both, or none"},
         {"handlers:\n- { name: a, request: b, dir: c }",
          NAME ":2: handlers[0].dir: only for handlers with exec"},
