@@ -24,7 +24,7 @@
 #define BATCH       1000
 #define WINDOW      4096 /* publications without acknowledgement */
 #define ANSWER_MS   20000
-#define COUNTING_MS 5000
+#define COUNTING_MS 60000
 #define CONSUMER    "raw"
 #define SERVERS_MAX 32
 
@@ -179,14 +179,19 @@ static int64_t unacknowledged(struct raw *raw, const char *stream, const char *c
     return count;
 }
 
-/* The server counts acknowledgements some time after it has read them, and forgets with a consumer
- * what it has not counted. */
-void raw_remove_consumer(struct raw *raw, const char *stream, const char *consumer)
+/* The server counts acknowledgements some time after it has read them: only then are the messages
+ * gone. */
+static void wait_until_counted(struct raw *raw, const char *stream, const char *consumer)
 {
     int64_t until_ms = jj__clock_mono_ms() + COUNTING_MS;
 
     while (unacknowledged(raw, stream, consumer) > 0 && jj__clock_mono_ms() < until_ms)
         ;
+}
+
+void raw_remove_consumer(struct raw *raw, const char *stream, const char *consumer)
+{
+    wait_until_counted(raw, stream, consumer); /* what is not is forgotten with it */
     jj__ignore(js_DeleteConsumer(raw->js, stream, consumer, NULL, NULL), "it may not be there");
 }
 
@@ -363,5 +368,6 @@ jj_status raw_take(struct raw *raw, size_t count, jj_error *err)
         s = take_some(raw, count - done, &taken);
     if (s == NATS_OK)
         s = natsConnection_FlushTimeout(raw->nc, ANSWER_MS);
+    wait_until_counted(raw, raw->stream, CONSUMER);
     return check(s, "take", err);
 }

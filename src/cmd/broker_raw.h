@@ -31,7 +31,7 @@ JJ_MUST_CHECK jj_status raw_publish_batches(struct raw *raw, size_t count, size_
 JJ_MUST_CHECK jj_status raw_publish_waiting(struct raw *raw, size_t count, size_t payload_len,
                                             int64_t *us_out, jj_error *err);
 
-/* Take count messages, 500 at a time, and acknowledge them. */
+/* Take count messages, 500 at a time, and acknowledge them, until they are gone. */
 JJ_MUST_CHECK jj_status raw_take(struct raw *raw, size_t count, jj_error *err);
 
 /* Remove a consumer of any stream, if it is there, once its acknowledgements are counted. */

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "beanstalk.h"
 #include "bench.h"
 #include "broker_raw.h"
 #include "clock.h"
@@ -21,6 +22,7 @@ struct figures {
     struct rounds crowd;
     struct rounds many, raw_publish, raw_batches;
     struct rounds life, life_indexed, raw_take;
+    struct rounds beanstalk;
 };
 
 static double raw_rate(struct raw *raw, size_t count,
@@ -65,14 +67,33 @@ static double life_with_index(const char *url, jj_client *client, size_t jobs)
     return rate;
 }
 
+/* 0: it is not installed. */
+static double beanstalk_rate(const struct bench *bench, size_t jobs)
+{
+    char dir[TEMP_PATH_SIZE];
+    struct beanstalk beanstalk;
+    double rate = 0;
+
+    temp_dir_make(dir);
+    struct process *process = beanstalk_start(dir, bench->always);
+    if (process != NULL && beanstalk_connect(&beanstalk)) {
+        beanstalk_put(&beanstalk, jobs, LOAD_PAYLOAD);
+        rate = beanstalk_drain(&beanstalk, jobs);
+        beanstalk_hang_up(&beanstalk);
+    }
+    process_free(process);
+    temp_dir_remove(dir);
+    return rate;
+}
+
 static void measure(const struct bench *bench, jj_client *client, struct raw *raw,
                     struct figures *figures)
 {
     const char *url = bench->server.url;
-    size_t jobs = bench_count(bench, bench->always ? JOBS / 2 : JOBS);
-    size_t single_jobs = bench_count(bench, bench->always ? SINGLE_JOBS / 4 : SINGLE_JOBS);
-    size_t crowd_jobs = bench_count(bench, bench->always ? CROWD_JOBS / 4 : CROWD_JOBS);
-    size_t raw_jobs = bench_count(bench, bench->always ? JOBS / 6 : JOBS);
+    size_t jobs = bench_count(bench, bench->always ? JOBS / 20 : JOBS);
+    size_t single_jobs = bench_count(bench, bench->always ? SINGLE_JOBS / 20 : SINGLE_JOBS);
+    size_t crowd_jobs = bench_count(bench, bench->always ? CROWD_JOBS / 20 : CROWD_JOBS);
+    size_t raw_jobs = bench_count(bench, bench->always ? JOBS / 20 : JOBS);
 
     rounds_add(&figures->raw_single, raw_waiting_rate(raw, single_jobs));
     rounds_add(&figures->single, load_enqueue_singly(client, "noop", single_jobs, 1));
@@ -84,6 +105,9 @@ static void measure(const struct bench *bench, jj_client *client, struct raw *ra
     rounds_add(&figures->raw_take, raw_take_rate(raw, single_jobs + raw_jobs + jobs));
     rounds_add(&figures->life, load_run(url, "noop", jobs, SLOTS));
     rounds_add(&figures->life_indexed, life_with_index(url, client, jobs));
+    double beanstalk = beanstalk_rate(bench, raw_jobs);
+    if (beanstalk > 0)
+        rounds_add(&figures->beanstalk, beanstalk);
 }
 
 /* The yardstick is scaled so that the ratio is that of the rounds. */
@@ -116,6 +140,9 @@ static void print(const struct bench *bench, const struct figures *figures)
             &figures->raw_publish, 12);
     row(bench, "full life", &figures->life, "plain fetch and ack", &figures->raw_take,
         bench->always ? 0 : 0.7);
+    if (figures->beanstalk.count > 0)
+        row(bench, "full life", &figures->life, "beanstalkd, reserve and delete",
+            &figures->beanstalk, bench->always ? 0 : 1.8);
     row(bench, "full life, with an index", &figures->life_indexed, "plain fetch and ack",
         &figures->raw_take, bench->always ? 0 : 0.5);
 }

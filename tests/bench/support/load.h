@@ -21,6 +21,9 @@ double load_enqueue_singly(jj_client *client, const char *name, size_t count, un
 /* Run count no-op jobs of a name, which are there, from the start of a worker until the last one's
  * message is gone. Returns jobs/s. */
 double load_run(const char *url, const char *name, size_t count, unsigned concurrency);
+/* The same where jobs of other names wait, and stay. */
+double load_run_above(const char *url, const char *name, size_t count, unsigned concurrency,
+                      uint64_t others);
 
 /* Messages in a stream. */
 uint64_t load_messages(const char *url, const char *stream);
