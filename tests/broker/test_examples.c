@@ -143,6 +143,25 @@ static void order_processing_goes_through_its_steps(void **state)
     expect_parts(*state, "order_processing", NULL, parts);
 }
 
+static void weekly_report_is_scheduled_once_and_written(void **state)
+{
+    struct crew *crew = *state;
+    const char *const now[] = {crew->server.dir, "--now", NULL};
+    const char *const first[] = {
+        "weekly-sales, Mondays at 6: scheduled\n"
+        "generateReport: completed, attempts 1 of 3: {\"file\":\"",
+        "/sales-20",
+        ".csv\",\"pieces\":9}\n", /* of 1, 2 and 3 days ago; not of 8 */
+        NULL,
+    };
+    const char *const second[] = {"weekly-sales, Mondays at 6: is scheduled already\n",
+                                  ".csv\",\"pieces\":9}\n", NULL};
+
+    expect_parts(crew, "weekly_report", now, first);
+    expect_parts(crew, "weekly_report", now, second);
+    assert_true(nats_client_wait_messages(crew->stranger, "JOBS_SCHEDULE", 1));
+}
+
 static void flaky_task_succeeds_in_its_third_attempt(void **state)
 {
     const char *const seed[] = {"2", NULL};
@@ -227,6 +246,7 @@ int main(void)
         STORY(image_pipeline_makes_two_pictures),
         STORY(send_email_sends_now_later_or_never),
         STORY(order_processing_goes_through_its_steps),
+        STORY(weekly_report_is_scheduled_once_and_written),
         STORY(flaky_task_succeeds_in_its_third_attempt),
         STORY(flaky_task_fails_after_five_attempts),
         STORY(api_call_knows_whose_mistake_it_is),
