@@ -176,11 +176,15 @@ static void remove_member(struct daemon *daemon, struct member *member)
 
 /* ---- stopping ---- */
 
+/* As the configuration in effect says. */
 static int64_t grace_of(const struct daemon *daemon)
 {
+    const struct member *worker = daemon->worker;
+    const struct config *config =
+        worker != NULL && worker->config != NULL ? worker->config : daemon->config;
     jj_options resolved;
 
-    if (jj__options_resolve(&daemon->config->options, &resolved, NULL) != JJ_OK)
+    if (jj__options_resolve(&config->options, &resolved, NULL) != JJ_OK)
         return 0;
     return resolved.shutdown_grace_ms;
 }
