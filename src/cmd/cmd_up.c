@@ -104,14 +104,12 @@ static const char *url_of(const struct up *up)
     return up->daemon.url != NULL ? up->daemon.url : up->daemon.config->options.url;
 }
 
-/* Is there one that will do? port: 0, or where it must be. */
-static jj_status probe(const struct up *up, int port, jj_error *err)
+/* Will the one that is there do? */
+static jj_status probe(const struct up *up, jj_error *err)
 {
     jj_options said = up->daemon.config->options;
     jj_client *client = NULL;
 
-    if (port != 0 && !private_server_greets(port))
-        return jj__fail(err, JJ_ERR_UNAVAILABLE, "no broker on port %d", port);
     said.url = url_of(up);
     said.connect_timeout_ms = PROBE_MS;
     jj_status s = jj_open(&said, &client, err);
@@ -158,8 +156,8 @@ static bool start_server(struct up *up, int port)
     return wait_for_server(up);
 }
 
-/* Who named a broker gets that one: if there is none, a private one in its place, but only where
- * its url can be: on this machine. Whatever else listens on 4222 is left alone. */
+/* Who named a broker gets that one: if nobody is there, a private one in its place, but only where
+ * its url can be: on this machine. A broker on the usual port that will not do is left alone. */
 static bool have_broker(struct up *up)
 {
     const jj_options *said = &up->daemon.config->options;
@@ -167,19 +165,17 @@ static bool have_broker(struct up *up)
     bool plain = said->tls_ca == NULL && said->tls_cert == NULL;
     int port = plain ? port_of(url != NULL ? url : DEFAULT_URL) : 0;
     jj_error err = {0};
-    jj_status s = probe(up, port, &err);
 
-    if (s == JJ_OK)
+    if (port != 0 && !private_server_greets(port))
+        return start_server(up, url == NULL ? 0 : port);
+    if (probe(up, &err) == JJ_OK)
         return true;
-    if (url == NULL) {
-        if (s != JJ_ERR_UNAVAILABLE)
-            logger_say(&up->daemon.logger, JJ_LOG_WARN, DEFAULT_URL " is of no use: %s", err.text);
-        return start_server(up, 0);
+    if (url != NULL) {
+        up->daemon.ending = program_fail(&err);
+        return false;
     }
-    if (s == JJ_ERR_UNAVAILABLE && port != 0)
-        return start_server(up, port);
-    up->daemon.ending = program_fail(&err);
-    return false;
+    logger_say(&up->daemon.logger, JJ_LOG_WARN, DEFAULT_URL " is of no use: %s", err.text);
+    return start_server(up, 0);
 }
 
 /* It has ended without being asked to: start it again. */

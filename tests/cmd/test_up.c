@@ -472,6 +472,20 @@ static void it_uses_the_broker_that_is_there(void **state)
     nats_client_settle(stage->stranger); /* it is still there */
 }
 
+static void a_broker_that_will_not_do_is_not_replaced(void **state)
+{
+    struct stage *stage = *state;
+    const struct server_options plain = {.no_jetstream = true};
+
+    nats_client_close(stage->stranger);
+    stage->stranger = NULL;
+    server_restart_with(&stage->server, &plain);
+    snprintf(stage->url, sizeof(stage->url), "%s", stage->server.url);
+    stage->process = start_up(stage, NULL, no_args, NULL);
+    assert_int_not_equal(process_wait(stage->process, 0), 0);
+    assert_non_null(strstr(process_errors(stage->process), "JetStream"));
+}
+
 static void a_broker_elsewhere_is_not_replaced(void **state)
 {
     struct stage *stage = *state;
@@ -516,6 +530,7 @@ int main(void)
         STORY(a_port_that_somebody_else_has_is_named),
         STORY(a_wrong_handler_ends_all_of_it),
         STORY(it_uses_the_broker_that_is_there),
+        STORY(a_broker_that_will_not_do_is_not_replaced),
         STORY(a_broker_elsewhere_is_not_replaced),
     };
 
