@@ -2,8 +2,7 @@
 
 // jetjobs from Go, with nothing but the NATS client github.com/nats-io/nats.go.
 //
-//	go run jobs.go [URL]     beside `jetjobs serve` and a `jetjobs worker` with the
-//	                         configuration ../node/jetjobs.yaml
+//	go run jobs.go [URL]     beside `jetjobs --config ../node/jetjobs.yaml up`
 //
 // Not built or run by the tests; ../node does the same and is.
 package main

@@ -3,8 +3,7 @@
 // jetjobs from JavaScript: enqueue, schedule, listen, cancel, ask, read the history, and be the
 // handler of the jobs, which a worker of jetjobs sends here.
 //
-//     jetjobs --config examples/node/jetjobs.yaml serve &
-//     jetjobs --config examples/node/jetjobs.yaml worker &
+//     jetjobs --config examples/node/jetjobs.yaml up &
 //     cd examples/node && npm ci
 //     node demo.js [URL]
 

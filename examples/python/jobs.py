@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """jetjobs from Python, with nothing but the NATS client nats-py.
 
-    python3 jobs.py [URL]     beside `jetjobs serve` and a `jetjobs worker` with the configuration
-                              ../node/jetjobs.yaml
+    python3 jobs.py [URL]     beside `jetjobs --config ../node/jetjobs.yaml up`
 
 Not run by the tests; ../node does the same and is.
 """
