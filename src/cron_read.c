@@ -54,6 +54,8 @@ jj_status jj__cron_read_next(struct broker *broker, const char *filter, uint64_t
                        (unsigned long long)from_seq, filter);
     const struct outgoing question = {.subject = direct_get, .data = body, .len = (size_t)len};
     jj_status s = jj__broker_request(broker, &question, deadline_ms, &msg, err);
+    if (s == JJ_ERR_UNAVAILABLE && jj__broker_connected(broker))
+        return jj__fail(err, s, "the broker has no stream " JJ__STREAM_SCHEDULE " now");
     if (s != JJ_OK)
         return s;
     int status = jj__msg_status(msg);
