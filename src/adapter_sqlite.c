@@ -2,6 +2,12 @@
 /* The table of functions of jj_adapter_sqlite; adapter_sqlite.h tells how they work together. */
 
 #include "adapter_sqlite.h"
+#include "doctor.h"
+
+const char *jj__sqlite_version(void)
+{
+    return sqlite3_libversion();
+}
 
 const jj_adapter jj_adapter_sqlite = {
     .version = JJ_ADAPTER_VERSION,

@@ -9,6 +9,7 @@
 extern const struct command cmd_bench;
 extern const struct command cmd_cancel;
 extern const struct command cmd_cron;
+extern const struct command cmd_doctor;
 extern const struct command cmd_enqueue;
 extern const struct command cmd_get;
 extern const struct command cmd_list;

@@ -29,6 +29,7 @@ static const struct command *const commands[] = {
     &cmd_cron,
     &cmd_stats,
     &cmd_bench,
+    &cmd_doctor,
     NULL,
 };
 
