@@ -125,11 +125,53 @@ static void every_job_is_completed_whatever_becomes_of_workers(void **state)
     listener_close(fleet.completed);
 }
 
+/* How often a worker has said that other handlers are in effect. */
+static size_t count_takeovers(struct process *worker)
+{
+    static const char said[] = "the handlers are now";
+    const char *at = process_errors(worker);
+    size_t count = 0;
+
+    while ((at = strstr(at, said)) != NULL) {
+        at += strlen(said);
+        count++;
+    }
+    return count;
+}
+
+/* No job is lost, and none is run a second time. */
+static void handlers_are_read_again_in_full_swing(void **state)
+{
+    struct fleet fleet = {.stage = *state};
+    struct stage *stage = fleet.stage;
+
+    stage_write(stage, "double.sh", "#!/bin/sh\nread -r n\necho $((n * 2))\n", 0755);
+    stage_configure(stage, "handlers:\n- { name: work, exec: [./double.sh] }\n");
+    fleet.completed = nats_client_listen(stage->stranger, "job.work.completed", NULL);
+    fleet.workers[0] = start(&fleet, "worker", "takes jobs for work");
+    for (int wave = 0; wave < JOBS / WAVE; wave++) {
+        publish_wave(&fleet, wave * WAVE);
+        assert_true(listener_wait(fleet.completed, (size_t)(wave * WAVE + 1)));
+        process_signal(fleet.workers[0], SIGHUP);
+    }
+    assert_true(listener_wait(fleet.completed, JOBS));
+    assert_true(nats_client_wait_messages(stage->stranger, "JOBS", 0));
+    assert_int_equal(stage_stop(fleet.workers[0]), 0);
+    nats_client_settle(stage->stranger);
+    assert_int_equal(listener_count(fleet.completed), JOBS);
+    assert_int_equal(count_heard(&fleet), JOBS);
+    assert_true(count_takeovers(fleet.workers[0]) > 0);
+    process_free(fleet.workers[0]);
+    listener_close(fleet.completed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_job_is_completed_whatever_becomes_of_workers,
                                         stage_begin, stage_end),
+        cmocka_unit_test_setup_teardown(handlers_are_read_again_in_full_swing, stage_begin,
+                                        stage_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
