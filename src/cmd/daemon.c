@@ -35,6 +35,7 @@ struct member {
     struct part *part;
     struct config *config; /* its own; NULL: the daemon's */
     bool told;             /* what ended it was said */
+    bool dismissed;        /* before it ran: what ends it does not matter */
 };
 
 /* ---- signals ---- */
@@ -226,9 +227,31 @@ static void asked_to_stop(struct daemon *daemon, const char *signal_name)
 /* One that was to take the worker's place has not made it so far, or is not to. */
 static void give_up_incoming(struct daemon *daemon)
 {
-    if (daemon->incoming != NULL)
-        part_stop(daemon->incoming->part, 0);
+    if (daemon->incoming == NULL)
+        return;
+    daemon->incoming->dismissed = true;
+    part_stop(daemon->incoming->part, 0);
     daemon->incoming = NULL;
+}
+
+static void keep_handlers(const struct daemon *daemon, const jj_error *err)
+{
+    logger_say(&daemon->logger, JJ_LOG_ERROR, "SIGHUP: the handlers stay as they are: %s",
+               err->text);
+}
+
+/* A worker by the new configuration, beside the one that runs. */
+static void bring_worker(struct daemon *daemon, struct config *config)
+{
+    jj_error err = {0};
+
+    give_up_incoming(daemon);
+    notify_say("RELOADING=1");
+    daemon->incoming = add_worker(daemon, config, true, &err);
+    if (daemon->incoming == NULL) {
+        keep_handlers(daemon, &err);
+        notify_say("READY=1");
+    }
 }
 
 static void reload(struct daemon *daemon)
@@ -244,15 +267,11 @@ static void reload(struct daemon *daemon)
     if (s == JJ_OK && config->handler_count == 0)
         s = jj__fail(&err, JJ_ERR_INVALID, "%s: no handlers", daemon->config_path);
     if (s == JJ_OK) {
-        give_up_incoming(daemon);
-        notify_say("RELOADING=1");
-        daemon->incoming = add_worker(daemon, config, true, &err);
+        bring_worker(daemon, config);
     } else {
+        keep_handlers(daemon, &err);
         config_free(config);
     }
-    if (daemon->incoming == NULL)
-        logger_say(&daemon->logger, JJ_LOG_ERROR, "SIGHUP: the handlers stay as they are: %s",
-                   err.text);
 }
 
 /* The new worker runs: the old one lets its handlers finish, however long they take. */
@@ -276,10 +295,11 @@ static void tell_end(struct daemon *daemon, struct member *member, const jj_erro
     struct logger *logger = &daemon->logger;
 
     member->told = true;
-    if (err->status == JJ_OK)
+    if (err->status == JJ_OK || member->dismissed)
         return;
     if (member == daemon->incoming) {
-        logger_say(logger, JJ_LOG_ERROR, "SIGHUP: the handlers stay as they are: %s", err->text);
+        daemon->incoming = NULL;
+        keep_handlers(daemon, err);
         notify_say("READY=1");
         return;
     }

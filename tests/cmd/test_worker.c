@@ -228,6 +228,7 @@ static void handlers_are_read_again(void **state)
                            "- { name: more, exec: [./say.sh, more] }\n");
     process_signal(stage->process, SIGHUP);
     assert_true(process_wait_errors(stage->process, "SIGHUP: the handlers are now: wait, more"));
+    assert_true(process_wait_errors(stage->process, "waits for jobs that run: 1")); /* the old */
     stage_enqueue(stage, "wait", "y");
     assert_true(listener_wait(done, 1));
     assert_non_null(strstr(listener_get(done, 0)->data, "\"new\""));
@@ -282,6 +283,33 @@ static void a_wrong_file_changes_nothing(void **state)
     stage_enqueue(stage, "greet", "world");
     assert_true(listener_wait(done, 1));
     assert_non_null(strstr(listener_get(done, 0)->data, "hello, world"));
+    assert_int_equal(stage_stop(stage->process), 0);
+    listener_close(done);
+}
+
+/* Each signal takes back what the one before it began, right or wrong, in whatever state it is. */
+static void many_signals_leave_the_last_file_in_effect(void **state)
+{
+    struct stage *stage = *state;
+    struct listener *done = nats_client_listen(stage->stranger, "job.greet.completed", NULL);
+
+    configure_greeting(stage);
+    start_worker(stage);
+    for (int i = 0; i < 20; i++) {
+        stage_configure(stage, i % 2 == 0
+                                   ? "handlers:\n- { name: greet, exec: [x], user: nobody- }\n"
+                                   : greeting);
+        process_signal(stage->process, SIGHUP);
+        wait_a_moment();
+    }
+    stage_configure(stage, "handlers:\n- { name: greet, exec: [./greet.sh, last] }\n"
+                           "- { name: end, exec: [./greet.sh] }\n");
+    process_signal(stage->process, SIGHUP);
+    assert_true(process_wait_errors(stage->process, "the handlers are now: greet, end"));
+    assert_true(nats_client_wait_consumer(stage->stranger, "JOBS", "greet", "num_waiting", 1));
+    stage_enqueue(stage, "greet", "world");
+    assert_true(listener_wait(done, 1));
+    assert_non_null(strstr(listener_get(done, 0)->data, "last, world"));
     assert_int_equal(stage_stop(stage->process), 0);
     listener_close(done);
 }
@@ -431,6 +459,7 @@ int main(void)
         STORY(handlers_are_read_again),
         STORY(a_handler_that_is_gone_takes_no_more_jobs),
         STORY(a_wrong_file_changes_nothing),
+        STORY(many_signals_leave_the_last_file_in_effect),
         STORY(a_worker_without_handlers_is_refused),
         STORY(the_log_is_json_if_asked_for),
         STORY(the_log_holds_no_password),
