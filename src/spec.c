@@ -50,12 +50,19 @@ static jj_status check_key(const char *key, jj_error *err)
     return JJ_OK;
 }
 
+/* Of an empty value, nats.c 3.4.1 takes the header behind it for the value: it must not be sent. */
+static bool can_be_value(const char *text)
+{
+    return jj__header_value_valid(text) && text[strspn(text, " \t")] != '\0';
+}
+
 /* Of a field that becomes the value of a header. */
 static jj_status check_text(const char *field, const char *text, jj_error *err)
 {
-    if (!jj__header_value_valid(text) || strnlen(text, TEXT_MAX + 1) > TEXT_MAX)
-        return jj__fail(err, JJ_ERR_INVALID, "%s '%.80s' has a line end or more than %d bytes",
-                        field, text, TEXT_MAX);
+    if (!can_be_value(text) || strnlen(text, TEXT_MAX + 1) > TEXT_MAX)
+        return jj__fail(err, JJ_ERR_INVALID,
+                        "%s '%.80s' is empty, has a line end or more than %d bytes", field, text,
+                        TEXT_MAX);
     return JJ_OK;
 }
 
@@ -73,8 +80,8 @@ static jj_status check_header(const jj_header *header, jj_error *err)
     if (reserved(header->name))
         return jj__fail(err, JJ_ERR_INVALID, "header '%.64s' is reserved, as all Nats- and Job-",
                         header->name);
-    if (!jj__header_value_valid(header->value))
-        return jj__fail(err, JJ_ERR_INVALID, "value of header '%.64s' is missing or has a line end",
+    if (!can_be_value(header->value))
+        return jj__fail(err, JJ_ERR_INVALID, "value of header '%.64s' is empty or has a line end",
                         header->name);
     return JJ_OK;
 }

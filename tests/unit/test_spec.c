@@ -35,7 +35,8 @@ static void spec_needs_a_name_only(void **state)
 static void spec_with_everything_is_accepted(void **state)
 {
     (void)state;
-    const jj_header headers[] = {{"X-Colour", "red"}, {"Jobs", "none of ours"}, {"Nats", ""}};
+    const jj_header headers[] = {
+        {"X-Colour", "red"}, {"Jobs", "none of ours"}, {"Nats", "nor that"}};
 
     assert_spec(
         &(jj_spec){
@@ -122,8 +123,8 @@ static void headers_that_break_out_of_their_line_are_refused(void **state)
 {
     (void)state;
     static const jj_header wrong[] = {
-        {NULL, "x"},     {"", "x"},   {"a b", "x"},    {"a:", "x"},
-        {"a\r\nb", "x"}, {"a", NULL}, {"a", "x\r\ny"}, {"a", "\n"},
+        {NULL, "x"}, {"", "x"},       {"a b", "x"}, {"a:", "x"}, {"a\r\nb", "x"},
+        {"a", NULL}, {"a", "x\r\ny"}, {"a", "\n"},  {"a", ""},   {"a", " \t"},
     };
 
     for (size_t i = 0; i < COUNT(wrong); i++)
@@ -136,7 +137,7 @@ static void headers_may_take_half_of_the_overhead(void **state)
 {
     (void)state;
     char value[2048 - 4 - 1 + 1];
-    const jj_header headers[] = {{"a", value}, {"b", ""}};
+    const jj_header headers[] = {{"a", value}, {"b", "c"}};
 
     memset(value, 'x', sizeof(value) - 1);
     value[sizeof(value) - 1] = '\0';
