@@ -216,6 +216,22 @@ static jj_verdict judge_error(jj_attempt *attempt, const char *subject, const ch
     return code >= 400 && code < 500 ? jj_fail(attempt, "%s", text) : jj_retry(attempt, "%s", text);
 }
 
+static jj_verdict judge_answer(jj_attempt *attempt, const char *subject, struct broker_msg *msg)
+{
+    jj_header *headers = NULL;
+    size_t count = 0;
+
+    if (jj__msg_headers(msg, &headers, &count, NULL) != JJ_OK)
+        return jj_retry(attempt, "answer of %s: its headers can't be read", subject);
+    const char *code = jj__header_find(headers, count, JJ__HEADER_ERROR_CODE);
+    const char *text = jj__header_find(headers, count, JJ__HEADER_ERROR);
+    jj_verdict verdict = code != NULL || text != NULL
+                             ? judge_error(attempt, subject, code, text)
+                             : jj_done(attempt, jj__msg_data(msg), jj__msg_len(msg));
+    free(headers);
+    return verdict;
+}
+
 static jj_verdict judge(jj_attempt *attempt, const char *subject, struct errand *errand,
                         jj_status status)
 {
@@ -227,11 +243,7 @@ static jj_verdict judge(jj_attempt *attempt, const char *subject, struct errand 
         return jj_retry(attempt, "no answer from %s in time", subject);
     if (status != JJ_OK)
         return jj_retry(attempt, "not sent to %s: %s", subject, jj_status_text(status));
-    const char *code = jj__msg_header(errand->msg, JJ__HEADER_ERROR_CODE);
-    const char *text = jj__msg_header(errand->msg, JJ__HEADER_ERROR);
-    if (code != NULL || text != NULL)
-        return judge_error(attempt, subject, code, text);
-    return jj_done(attempt, jj__msg_data(errand->msg), jj__msg_len(errand->msg));
+    return judge_answer(attempt, subject, errand->msg);
 }
 
 /* ---- running it ---- */

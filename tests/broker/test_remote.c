@@ -264,8 +264,6 @@ static void other_codes_are_failed_attempts(void **state)
          "answer of svc.email: Nats-Service-Error-Code is '200': allowed is 400 to 599"},
         {"4000", NULL,
          "answer of svc.email: Nats-Service-Error-Code is '4000': allowed is 400 to 599"},
-        /* nats.c 3.4.1 takes the header after an empty one for its value */
-        {"599", "", "Nats-Service-Error-Code: 599"},
         {"500", "bad \xFF byte", "bad ? byte"},
     };
     struct crew *crew = *state;
@@ -281,6 +279,23 @@ static void other_codes_are_failed_attempts(void **state)
         expect_error(ears.retrying, i, answers[i].error);
     }
     answer(crew, hear(service, count), NULL, NULL, "1");
+    assert_true(listener_wait(ears.completed, 1));
+    listener_close(service);
+    close_ears(&ears);
+}
+
+/* nats.c 3.4.1 takes the header behind an empty one for its value, or can't read any. */
+static void an_error_that_can_not_be_read_is_no_success(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = open_ears(crew);
+    struct listener *service = nats_client_listen(crew->stranger, SUBJECT, NULL);
+
+    begin(crew);
+    crew_enqueue(crew, "x", NULL);
+    answer(crew, hear(service, 0), "599", "", NULL);
+    assert_true(listener_wait(ears.retrying, 1));
+    answer(crew, hear(service, 1), NULL, NULL, NULL);
     assert_true(listener_wait(ears.completed, 1));
     listener_close(service);
     close_ears(&ears);
@@ -489,6 +504,7 @@ int main(void)
         STORY(a_subject_that_is_none_is_refused),
         STORY(a_code_of_400_fails_the_job_for_good),
         STORY(other_codes_are_failed_attempts),
+        STORY(an_error_that_can_not_be_read_is_no_success),
         STORY(nobody_who_listens_is_a_failed_attempt),
         STORY(no_answer_in_time_is_a_failed_attempt),
         STORY(of_several_answers_the_first_counts),
