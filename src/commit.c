@@ -292,15 +292,6 @@ static void settle(struct jj_attempt *attempt)
     }
 }
 
-static void free_notes(struct note *notes)
-{
-    while (notes != NULL) {
-        struct note *note = notes;
-        notes = note->next;
-        free(note);
-    }
-}
-
 static void put_back(struct commit *commit)
 {
     struct handler *handler = commit->handler;
@@ -328,7 +319,7 @@ static void stored(void *ctx, const struct publish_result *result)
     if (result->status == JJ_OK) {
         while ((attempt = jj__queue_pop(&commit->attempts)) != NULL)
             settle(attempt);
-        free_notes(commit->notes);
+        jj__notes_free(worker, commit->notes);
     } else {
         jj__log(&worker->log, JJ_LOG_ERROR, "events not stored, trying again: %s",
                 result->err.text);

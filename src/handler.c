@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* What a handler sees of its attempt, what it tells while it runs, and its verdicts. All of it on
- * the handler's own thread; what it tells goes to the broker thread as a list of notes. */
+ * the handler's own thread; what it tells goes to the broker thread as a list of notes.
+ *
+ * Notes are kept until they are stored, so a handler that tells more than the broker takes must be
+ * slowed down, or memory would go. It waits for room, but not long, and not again until there was
+ * some: a broker that is away holds up no handler. What it tells meanwhile is dropped and counted,
+ * all but the last lines: they say why a job has failed. */
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "clock.h"
 #include "codec_json.h"
@@ -15,6 +21,14 @@
 
 #define LINE_MAX_BYTES 65536 /* of a log line, an error, a progress message; the rest is cut */
 #define EVENT_NAME_MAX 256
+
+/* Notes that are not stored yet: of one name, and of the worker. */
+#define NOTES_OF_NAME_MAX ((size_t)2 * 1024 * 1024)
+#define NOTES_MAX         ((size_t)16 * 1024 * 1024)
+#define ROOM_WAIT_MS      100
+/* Of an attempt for which there is no room. */
+#define KEPT_MAX       20
+#define KEPT_BYTES_MAX 65536
 
 /* ---- seeing ---- */
 
@@ -184,23 +198,23 @@ static size_t size_of(const char *text)
     return text == NULL ? 0 : strlen(text) + 1;
 }
 
-/* Queue a note with copies of the event's texts: it may be sent when the attempt is gone. */
-static jj_status tell(jj_attempt *attempt, const struct event *event)
+/* A note with copies of the event's texts: it may be sent when the attempt is gone. NULL: no
+ * memory.
+ */
+static struct note *make_note(const jj_attempt *attempt, const struct event *event)
 {
-    struct worker *worker = attempt->worker;
     const char *trace = attempt->job.traceparent;
-    size_t size =
-        size_of(event->event) + size_of(event->message) + size_of(event->data) + size_of(trace);
+    size_t bytes = sizeof(struct note) + size_of(event->event) + size_of(event->message) +
+                   size_of(event->data) + size_of(trace);
+    struct note *note = malloc(bytes);
 
-    if (size > jj__broker_max_payload(worker->broker) - JJ__EVENT_OVERHEAD)
-        return JJ_ERR_TOO_LARGE;
-    struct note *note = malloc(sizeof(*note) + size);
     if (note == NULL)
-        return JJ_ERR_NO_MEMORY;
+        return NULL;
     char *at = note->text;
 
     note->next = NULL;
     note->handler = attempt->handler;
+    note->bytes = bytes;
     memcpy(note->id, attempt->job.id, sizeof(note->id));
     jj__commit_fill(attempt, event->type, &note->event);
     note->event.id = note->id;
@@ -210,11 +224,159 @@ static jj_status tell(jj_attempt *attempt, const struct event *event)
     note->event.message = keep(&at, event->message);
     note->event.data = keep(&at, event->data);
     note->event.traceparent = keep(&at, trace);
+    return note;
+}
 
-    pthread_mutex_lock(&worker->lock);
+/* Lock: held. */
+static void queue_note(struct worker *worker, struct note *note)
+{
+    note->next = NULL;
     *worker->notes_end = note;
     worker->notes_end = &note->next;
+    worker->notes_bytes += note->bytes;
+    note->handler->notes_bytes += note->bytes;
+}
+
+/* Lock: held. */
+static bool has_room(const struct worker *worker, const struct handler *handler, size_t bytes)
+{
+    return handler->notes_bytes + bytes <= NOTES_OF_NAME_MAX &&
+           worker->notes_bytes + bytes <= NOTES_MAX;
+}
+
+/* Wait for room, unless that was in vain before. Lock: held, but not while it waits. */
+static bool wait_for_room(jj_attempt *attempt, size_t bytes)
+{
+    struct worker *worker = attempt->worker;
+    struct timespec until;
+    int failed = 0;
+
+    if (attempt->in_haste || has_room(worker, attempt->handler, bytes)) {
+        attempt->in_haste = attempt->in_haste && !has_room(worker, attempt->handler, bytes);
+        return !attempt->in_haste;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += ROOM_WAIT_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    while (failed == 0 && !has_room(worker, attempt->handler, bytes))
+        failed = pthread_cond_timedwait(&worker->room, &worker->lock, &until);
+    attempt->in_haste = !has_room(worker, attempt->handler, bytes);
+    return !attempt->in_haste;
+}
+
+static void drop_oldest(jj_attempt *attempt)
+{
+    struct note *oldest = attempt->kept;
+
+    attempt->kept = oldest->next;
+    if (attempt->kept == NULL)
+        attempt->kept_end = &attempt->kept;
+    attempt->kept_count--;
+    attempt->kept_bytes -= oldest->bytes;
+    attempt->dropped++;
+    free(oldest);
+}
+
+/* Keep it among the last ones, for which older ones go. */
+static void keep_note(jj_attempt *attempt, struct note *note)
+{
+    if (attempt->kept == NULL)
+        attempt->kept_end = &attempt->kept;
+    *attempt->kept_end = note;
+    attempt->kept_end = &note->next;
+    attempt->kept_count++;
+    attempt->kept_bytes += note->bytes;
+    while (attempt->kept_count > 1 &&
+           (attempt->kept_count > KEPT_MAX || attempt->kept_bytes > KEPT_BYTES_MAX))
+        drop_oldest(attempt);
+}
+
+/* The note that tells how many are missing; NULL: none, or no memory. */
+static struct note *make_count(const jj_attempt *attempt)
+{
+    char text[128];
+    const struct event event = {.type = EVENT_LOG, .level = JJ_LOG_WARN, .message = text};
+
+    if (attempt->dropped == 0)
+        return NULL;
+    snprintf(text, sizeof(text),
+             "%llu log lines and events were dropped here: the broker took them too slowly",
+             (unsigned long long)attempt->dropped);
+    return make_note(attempt, &event);
+}
+
+/* Queue what was kept, whether or not there is room: it is not much. Lock: held. */
+static void queue_kept(jj_attempt *attempt, struct note *count)
+{
+    if (count != NULL)
+        queue_note(attempt->worker, count);
+    while (attempt->kept != NULL) {
+        struct note *note = attempt->kept;
+        attempt->kept = note->next;
+        queue_note(attempt->worker, note);
+    }
+    attempt->kept_count = attempt->kept_bytes = 0;
+    attempt->dropped = 0;
+}
+
+void jj__notes_end(jj_attempt *attempt)
+{
+    struct worker *worker = attempt->worker;
+
+    if (attempt->kept == NULL)
+        return;
+    struct note *count = make_count(attempt);
+    pthread_mutex_lock(&worker->lock);
+    queue_kept(attempt, count);
     pthread_mutex_unlock(&worker->lock);
+}
+
+void jj__notes_free(struct worker *worker, struct note *notes)
+{
+    if (notes == NULL)
+        return;
+    pthread_mutex_lock(&worker->lock);
+    for (const struct note *note = notes; note != NULL; note = note->next) {
+        worker->notes_bytes -= note->bytes;
+        note->handler->notes_bytes -= note->bytes;
+    }
+    pthread_cond_broadcast(&worker->room);
+    pthread_mutex_unlock(&worker->lock);
+    while (notes != NULL) {
+        struct note *note = notes;
+        notes = note->next;
+        free(note);
+    }
+}
+
+static jj_status tell(jj_attempt *attempt, const struct event *event)
+{
+    struct worker *worker = attempt->worker;
+    size_t size = size_of(event->event) + size_of(event->message) + size_of(event->data) +
+                  size_of(attempt->job.traceparent);
+
+    if (size > jj__broker_max_payload(worker->broker) - JJ__EVENT_OVERHEAD)
+        return JJ_ERR_TOO_LARGE;
+    struct note *note = make_note(attempt, event);
+    if (note == NULL)
+        return JJ_ERR_NO_MEMORY;
+    struct note *count = make_count(attempt);
+
+    pthread_mutex_lock(&worker->lock);
+    bool room = wait_for_room(attempt, note->bytes);
+    if (room) {
+        queue_kept(attempt, count);
+        queue_note(worker, note);
+    }
+    pthread_mutex_unlock(&worker->lock);
+    if (!room) {
+        free(count);
+        keep_note(attempt, note);
+        return JJ_OK;
+    }
     jj__broker_wake(worker->broker);
     return JJ_OK;
 }

@@ -110,6 +110,7 @@ static void run_one(struct worker *worker, struct jj_attempt *attempt)
         verdict = handler->run(attempt, handler->user);
     int64_t ended_us = jj__clock_mono_us();
 
+    jj__notes_end(attempt);
     pthread_mutex_lock(&worker->lock);
     attempt->verdict = verdict;
     attempt->duration_us = begins ? ended_us - attempt->started_us : 0;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -379,6 +380,7 @@ static void free_facts(struct consumer_facts *facts)
 static struct worker *new_worker(const struct worker_setup *setup)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
+    pthread_condattr_t monotonic;
 
     if (worker == NULL)
         return NULL;
@@ -391,6 +393,10 @@ static struct worker *new_worker(const struct worker_setup *setup)
     pthread_mutex_init(&worker->lock, NULL);
     pthread_cond_init(&worker->work, NULL);
     pthread_cond_init(&worker->changed, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&worker->room, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     worker->events = calloc(EVENTS_MAX, sizeof(*worker->events));
     if (worker->events == NULL) {
         jj__worker_free(worker);
@@ -453,36 +459,28 @@ void jj__worker_join(struct worker *worker)
     pthread_mutex_unlock(&worker->lock);
 }
 
-static void free_notes(struct note *notes)
-{
-    while (notes != NULL) {
-        struct note *note = notes;
-        notes = note->next;
-        free(note);
-    }
-}
-
 void jj__worker_free(struct worker *worker)
 {
     if (worker == NULL)
         return;
     while (worker->lease_first != NULL)
         jj__attempt_free(worker->lease_first);
+    jj__notes_free(worker, worker->notes);
     while (worker->handlers != NULL) {
         struct handler *handler = worker->handlers;
         worker->handlers = handler->next;
         for (int type = 0; type < EVENT_TYPES; type++)
-            free_notes(handler->notes[type]);
+            jj__notes_free(worker, handler->notes[type]);
         free_facts(&handler->facts);
         free(handler);
     }
-    free_notes(worker->notes);
     jj__held_done(&worker->held);
     jj__acked_done(&worker->acked);
     jj__mover_free(worker->mover);
     jj__buf_done(&worker->scratch);
     jj__buf_done(&worker->live);
     free(worker->events);
+    pthread_cond_destroy(&worker->room);
     pthread_cond_destroy(&worker->changed);
     pthread_cond_destroy(&worker->work);
     pthread_mutex_destroy(&worker->lock);

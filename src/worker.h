@@ -99,6 +99,12 @@ struct jj_attempt {
     char *error;
     int64_t delay_ms; /* of a retry; -1: the policy's */
 
+    /* What it told when there was no room; the handler's, until it returns. */
+    struct note *kept, **kept_end; /* the last ones; see handler.c */
+    size_t kept_count, kept_bytes;
+    uint64_t dropped; /* those before them */
+    bool in_haste;    /* it has waited for room in vain */
+
     /* What came of it. */
     enum event_type outcome; /* EVENT_COMPLETED, EVENT_FAILED or EVENT_RETRYING */
     bool snoozed;
@@ -115,6 +121,7 @@ struct jj_attempt {
 struct note {
     struct note *next;
     struct handler *handler;
+    size_t bytes;       /* of all of it */
     struct event event; /* points into text */
     char id[JJ_NAME_SIZE];
     char text[];
@@ -138,6 +145,7 @@ struct handler {
     uint32_t claiming;
     int64_t last_job_ms;        /* when one was delivered */
     double mean_us;             /* of the handler's time: rises at once, falls slowly */
+    size_t notes_bytes;         /* guarded by worker.lock: told and not stored */
     struct attempt_queue ready; /* guarded by worker.lock: claimed, waits for a slot */
     uint32_t running;           /* guarded by worker.lock */
 
@@ -205,6 +213,8 @@ struct worker {
     pthread_cond_t changed;          /* for who waits: stopped, or a slot ended */
     struct attempt_queue ended;      /* guarded by lock: handlers have returned */
     struct note *notes, **notes_end; /* guarded by lock */
+    size_t notes_bytes;              /* guarded by lock: told and not stored, of all handlers */
+    pthread_cond_t room;             /* for handlers: there is room for notes again */
     uint32_t threads;                /* guarded by lock: slots that live */
     uint32_t idle;                   /* guarded by lock: of these, waiting */
     uint32_t running;                /* guarded by lock */
@@ -293,6 +303,13 @@ void jj__run_queue(struct worker *worker, struct attempt_queue *attempts);
 void jj__run_collect(struct worker *worker, struct attempt_queue *ended_out,
                      struct note **notes_out);
 void jj__run_end(struct worker *worker);
+
+/* ---- handler.c ---- */
+
+/* The handler has returned: queue what it told last, if there was no room. Thread: its slot. */
+void jj__notes_end(struct jj_attempt *attempt);
+/* They are stored, or never will be. */
+void jj__notes_free(struct worker *worker, struct note *notes);
 
 /* ---- commit.c ---- */
 
