@@ -5,8 +5,8 @@
  *
  * It is over when the child has ended, whatever its pipes do: a grandchild may hold them open for
  * ever. What is left of the group is killed before the child is reaped, for until then nobody else
- * can have the group's number. Then what the pipes still hold is read, but no more than a pipe can
- * hold: somebody who has left the group may go on writing. */
+ * can have the group's number. Then what the pipes hold is read, and no more: somebody who has left
+ * the group may go on writing. */
 
 #include "exec_watch.h"
 
@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <jetjobs/worker.h>
@@ -28,7 +29,6 @@
 #define KILL_AFTER_MS  5000
 #define LINE_MAX_BYTES 65536
 #define READ_BYTES     16384
-#define PIPE_MAX_BYTES (1024 * 1024) /* what a pipe holds at most, unless root makes it larger */
 
 struct watch {
     struct child *child;
@@ -156,14 +156,16 @@ static void write_some(struct watch *watch)
         jj__child_close(watch->child, PIPE_IN);
 }
 
-/* What is still in a pipe whose writer has ended. */
+/* What a pipe holds now that its writer has ended; others may go on writing. */
 static void read_rest(struct watch *watch, int pipe)
 {
-    size_t total = 0, got = 1;
+    int held = 0;
 
-    while (got > 0 && total < PIPE_MAX_BYTES && watch->child->fds[pipe] >= 0) {
-        got = read_some(watch, pipe);
-        total += got;
+    if (watch->child->fds[pipe] < 0 || ioctl(watch->child->fds[pipe], FIONREAD, &held) != 0)
+        return;
+    while (held > 0 && watch->child->fds[pipe] >= 0) {
+        size_t got = read_some(watch, pipe);
+        held = got == 0 ? 0 : held - (int)got;
     }
 }
 

@@ -205,11 +205,12 @@ static void it_starts_as_a_process_should(void **state)
     int extra = open("/dev/null", O_RDONLY); /* without close-on-exec */
 
     assert_true(extra > 3);
-    /* descriptors (ls has one of its own), working directory, mask of files, blocked and ignored
+    /* descriptors, working directory, mask of files, blocked and ignored
      * signals, and a process group that is its own */
     signal(SIGUSR1, SIG_IGN);
     begin_with(crew,
-               "ls /proc/$$/fd | tr '\\n' ' '; pwd; umask; "
+               "for fd in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do "
+               "test -e /proc/$$/fd/$fd && printf \"$fd \"; done; pwd; umask; "
                "grep -E 'Sig(Blk|Ign)' /proc/$$/status | tr '\\t\\n' '  '; "
                "test $(cut -d' ' -f5 /proc/$$/stat) = $$ && echo leads",
                &(jj_exec_options){.dir = "/usr"}, NULL);
@@ -301,6 +302,28 @@ static void a_line_that_is_no_message_is_a_warning(void **state)
             fail_msg("'%s' does not say: %s", message, why[i]);
         assert_string_equal(event_member(listener_get(ears.log, i), "level"), "warn");
     }
+    close_ears(&ears);
+}
+
+static void the_example_in_sh_does_all_of_it(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = open_ears(crew);
+    struct listener *event = nats_client_listen(crew->stranger, "job.mail-1.event", NULL);
+    const char *const argv[] = {SOURCE "/examples/handlers/send_email.sh", NULL};
+    static const char data[] = "{\"to\": \"bob@example.org\", \"subject\": \"Invoice\"}";
+
+    crew_open(crew, NULL);
+    register_exec(crew, &(jj_exec_options){.argv = argv}, NULL);
+    crew_start(crew);
+    crew_enqueue_spec(
+        crew, &(jj_spec){.name = "x", .id = "mail-1", .data = data, .data_len = sizeof(data) - 1});
+    expect_completed(&ears, 0, "{\"messageId\":\"mail-1\"}");
+    assert_true(listener_wait(event, 1));
+    assert_true(listener_wait(ears.log, 1));
+    crew_enqueue(crew, "x", "{\"to\":1}");
+    expect_error(ears.failed, "no address in the data");
+    listener_close(event);
     close_ears(&ears);
 }
 
@@ -802,6 +825,7 @@ int main(void)
         STORY(lines_on_its_standard_error_are_log_lines),
         STORY(lines_on_descriptor_3_are_messages),
         STORY(a_line_that_is_no_message_is_a_warning),
+        STORY(the_example_in_sh_does_all_of_it),
         STORY(a_status_that_is_not_zero_is_a_failed_attempt),
         STORY(status_100_fails_the_job_for_good),
         STORY(an_end_without_a_word_is_named),
