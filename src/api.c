@@ -235,6 +235,20 @@ static jj_status read_inquiry(struct inquiry *inquiry, bool named, jj_error *err
     return s;
 }
 
+/* We may publish where those who ask may not: they must not have us do it for them. "null" on
+ * $JS.API.STREAM.PURGE.JOBS_SCHEDULE would wipe it. */
+static bool may_be_answered(const char *reply)
+{
+    static const char *const ours[] = {"$", "jobs.", "job.", "log.job"};
+
+    if (reply == NULL)
+        return false;
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        if (strncmp(reply, ours[i], strlen(ours[i])) == 0)
+            return false;
+    return true;
+}
+
 static void take(void *ctx, struct broker_msg *msg)
 {
     struct listening *listening = ctx;
@@ -243,7 +257,8 @@ static void take(void *ctx, struct broker_msg *msg)
 
     if (msg == NULL)
         return;
-    struct inquiry *inquiry = jj__msg_reply(msg) == NULL ? NULL : calloc(1, sizeof(*inquiry));
+    struct inquiry *inquiry =
+        may_be_answered(jj__msg_reply(msg)) ? calloc(1, sizeof(*inquiry)) : NULL;
     if (inquiry == NULL) {
         jj__msg_free(msg);
         return;

@@ -315,6 +315,28 @@ static void a_request_without_reply_is_ignored(void **state)
     desk_expect_answer(desk, "jobs.get", "{\"id\":\"x\"}", "null");
 }
 
+static void nobody_has_the_service_publish_for_him(void **state)
+{
+    static const char *const replies[] = {"$JS.API.STREAM.PURGE.JOBS_SCHEDULE", "jobs.enqueue.mail",
+                                          "job.completed", "log.job"};
+    static const jj_header headers[] = {{"Nats-Schedule", "@at 2999-01-01T00:00:00Z"},
+                                        {"Nats-Schedule-Target", "jobs.due.mail"}};
+    struct desk *desk = *state;
+    struct nats_client *stranger = desk->crew->stranger;
+
+    nats_client_store(
+        stranger,
+        &(struct note){.subject = "jobs.schedule.mail.x", .headers = headers, .header_count = 2});
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
+        nats_client_publish(stranger, &(struct note){.subject = "jobs.get",
+                                                     .reply = replies[i],
+                                                     .data = "{\"id\":\"none\"}"});
+    desk_expect_answer(desk, "jobs.get", "{\"id\":\"none\"}", "null");
+    nats_client_settle(stranger);
+    assert_int_equal(nats_client_stream_messages(stranger, "JOBS_SCHEDULE"), 1);
+    assert_int_equal(nats_client_stream_messages(stranger, "JOBS"), 0);
+}
+
 /* ---- protobuf ---- */
 
 static const jj_header protobuf = {"Content-Type", "application/protobuf"};
@@ -691,6 +713,7 @@ int main(void)
         DESK_TEST(what_makes_no_sense_is_an_invalid_argument, DESK_REMOTE_MEMORY),
         DESK_TEST(hostile_requests_are_refused_and_do_no_harm, DESK_REMOTE_MEMORY),
         DESK_TEST(a_request_without_reply_is_ignored, DESK_REMOTE_MEMORY),
+        DESK_TEST(nobody_has_the_service_publish_for_him, DESK_REMOTE_MEMORY),
         DESK_TEST(protobuf_is_answered_in_protobuf, DESK_REMOTE_MEMORY),
         DESK_TEST(errors_are_protobuf_too, DESK_REMOTE_MEMORY),
         DESK_TEST(a_page_that_does_not_fit_is_cut, DESK_REMOTE_MEMORY),
