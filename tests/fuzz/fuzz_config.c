@@ -33,7 +33,7 @@ static void check_handler(const struct handler_config *handler)
     must(handler->line > 0);
     must(handler->kind == HANDLER_PLUGIN || jj__token_valid(handler->name));
     must(handler->kind != HANDLER_PLUGIN || handler->plugin[0] != '\0');
-    must(handler->kind != HANDLER_EXEC || handler->argv[0][0] != '\0');
+    must(handler->kind != HANDLER_EXEC || handler->exec.argv[0][0] != '\0');
     must(handler->kind != HANDLER_REQUEST || strpbrk(handler->request, " \t\r\n*>") == NULL);
 }
 
