@@ -9,7 +9,9 @@
 #include "clock.h"
 #include "commands.h"
 #include "enqueue_lines.h"
+#include "follow.h"
 #include "print.h"
+#include "progress.h"
 #include "rfc3339.h"
 #include "show.h"
 #include "spec.h"
@@ -124,13 +126,28 @@ static jj_status enqueue(jj_client *client, const jj_spec *spec, jj_receipt *rec
     return jj_enqueue(client, spec, receipt, err);
 }
 
-static int wait_for(const struct program *program, jj_client *client, const char *id)
+/* Somebody has had enough of waiting. */
+static int leave(const char *id)
+{
+    fprintf(stderr, "jetjobs: the job goes on: 'jetjobs get %s' shows it\n", id);
+    follow_die();
+    return ENDING_FAILED;
+}
+
+static int wait_for(const struct program *program, jj_client *client, const jj_spec *spec,
+                    const char *id)
 {
     int64_t limit_ms = said.wait_ms >= 0 ? said.wait_ms : JJ__TIME_MAX_MS;
+    bool stopped = false;
     jj_job *job = NULL;
     jj_error err = {0};
+    jj_status s = progress_is_seen()
+                      ? progress_wait(client, spec, id, limit_ms, &job, &stopped, &err)
+                      : jj_wait(client, id, limit_ms, &job, &err);
 
-    if (jj_wait(client, id, limit_ms, &job, &err) != JJ_OK) {
+    if (stopped)
+        return leave(id);
+    if (s != JJ_OK) {
         fprintf(stderr, "jetjobs: job %s is enqueued, but:\n", id);
         return program_failed(client, &err);
     }
@@ -154,7 +171,7 @@ static int enqueue_one(const struct program *program, jj_client *client, const j
     if (receipt.duplicate)
         fprintf(stderr, "jetjobs: nothing new: job %s was there before\n", receipt.id);
     if (said.wait)
-        return wait_for(program, client, receipt.id);
+        return wait_for(program, client, spec, receipt.id);
     enqueue_print(program, &receipt);
     return ENDING_DONE;
 }
@@ -186,6 +203,8 @@ static int run(const struct program *program, int argc, char **argv)
         return program_usage(&cmd_enqueue, "enqueue: %s", conflict(argc, argv));
     if (make_spec(argc, argv, &text, &spec, &err) != JJ_OK)
         return program_usage(&cmd_enqueue, "enqueue: %s", err.text);
+    if (said.wait && progress_is_seen())
+        follow_hold();
     jj_client *client = program_connect(program, NULL, &ending);
     if (client == NULL)
         return ending;

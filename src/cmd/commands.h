@@ -11,6 +11,7 @@ extern const struct command cmd_cancel;
 extern const struct command cmd_cron;
 extern const struct command cmd_doctor;
 extern const struct command cmd_enqueue;
+extern const struct command cmd_events;
 extern const struct command cmd_get;
 extern const struct command cmd_list;
 extern const struct command cmd_logs;

@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
     &cmd_cancel,
     &cmd_retry,
     &cmd_logs,
+    &cmd_events,
     &cmd_cron,
     &cmd_stats,
     &cmd_bench,

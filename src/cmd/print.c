@@ -96,15 +96,15 @@ void print_flush(void)
         note(fflush(stdout) == 0);
 }
 
-unsigned print_width(void)
+unsigned print_width(int fd)
 {
     struct winsize size;
 
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
         return size.ws_col;
     const char *columns = getenv("COLUMNS");
     unsigned long width = columns == NULL ? 0 : strtoul(columns, NULL, 10);
-    return width > 0 && width < UINT16_MAX ? (unsigned)width : DEFAULT_WIDTH;
+    return width > 1 && width < UINT16_MAX ? (unsigned)width : DEFAULT_WIDTH;
 }
 
 void print_plain(const char *text)

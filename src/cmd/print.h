@@ -27,8 +27,8 @@ bool print_failed(void);
 void print_flush(void);
 
 bool print_on_terminal(void);
-/* How many columns that terminal has. */
-unsigned print_width(void);
+/* How many columns the terminal has that a descriptor is, at least 2. */
+unsigned print_width(int fd);
 
 enum print_colour {
     PRINT_PLAIN,

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "escape.h"
 
@@ -103,7 +104,7 @@ static size_t widest(const struct table *table)
 
 static void fit_terminal(struct table *table)
 {
-    unsigned limit = print_width();
+    unsigned limit = print_width(STDOUT_FILENO);
     unsigned total = (unsigned)((table->count - 1) * strlen(GAP));
     size_t at;
 

@@ -233,6 +233,11 @@ bool process_wait_errors(struct process *process, const char *text)
     return wait_text(process, &process->errors, text);
 }
 
+void process_look(struct process *process)
+{
+    pump(process, 0);
+}
+
 /* ---- what is done to it ---- */
 
 /* It may want to be read before it goes on reading. */

@@ -35,6 +35,9 @@ size_t process_output_len(struct process *process); /* it may hold NUL */
 bool process_wait_output(struct process *process, const char *text);
 bool process_wait_errors(struct process *process, const char *text);
 
+/* Read what it has printed in the meantime. */
+void process_look(struct process *process);
+
 /* Send it input; a terminal's Ctrl-C is "\003". */
 void process_type(struct process *process, const char *text);
 void process_close_input(struct process *process);
