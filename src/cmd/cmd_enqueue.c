@@ -33,6 +33,9 @@ static struct {
     int64_t wait_ms; /* -1: not said */
 } said = {.in_ms = -1, .at_ms = -1, .wait_ms = -1};
 
+/* Somebody waits and sees the progress. Decided once: a terminal may go, its signals stay held. */
+static bool watched;
+
 static const struct cmd_option options[] = {
     {"in", '\0', "D", "run it when D has passed: 500ms, 15s, 5m, 2h, 7d", OPTION_DURATION,
      .to = &said.in_ms},
@@ -141,9 +144,8 @@ static int wait_for(const struct program *program, jj_client *client, const jj_s
     bool stopped = false;
     jj_job *job = NULL;
     jj_error err = {0};
-    jj_status s = progress_is_seen()
-                      ? progress_wait(client, spec, id, limit_ms, &job, &stopped, &err)
-                      : jj_wait(client, id, limit_ms, &job, &err);
+    jj_status s = watched ? progress_wait(client, spec, id, limit_ms, &job, &stopped, &err)
+                          : jj_wait(client, id, limit_ms, &job, &err);
 
     if (stopped)
         return leave(id);
@@ -203,7 +205,8 @@ static int run(const struct program *program, int argc, char **argv)
         return program_usage(&cmd_enqueue, "enqueue: %s", conflict(argc, argv));
     if (make_spec(argc, argv, &text, &spec, &err) != JJ_OK)
         return program_usage(&cmd_enqueue, "enqueue: %s", err.text);
-    if (said.wait && progress_is_seen())
+    watched = said.wait && progress_is_seen();
+    if (watched)
         follow_hold();
     jj_client *client = program_connect(program, NULL, &ending);
     if (client == NULL)
