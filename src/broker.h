@@ -61,8 +61,8 @@ size_t jj__msg_len(const struct broker_msg *msg);
 /* The first value of a header, or NULL. Valid as long as the message. */
 const char *jj__msg_header(struct broker_msg *msg, const char *name);
 
-/* All headers, one entry for each value; the array is the caller's to free(), strings the
- * message's. None gives NULL and 0. */
+/* All headers, one entry for each value, but of Job-* and Nats-* the first value only; the array is
+ * the caller's to free(), strings the message's. None gives NULL and 0. */
 jj_status jj__msg_headers(struct broker_msg *msg, jj_header **headers_out, size_t *count_out,
                           jj_error *err);
 

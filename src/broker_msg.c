@@ -58,8 +58,44 @@ int jj__msg_status(struct broker_msg *msg)
     return text == NULL ? 0 : (int)strtol(text, NULL, 10);
 }
 
-/* Append the values of one header; values are the message's, the array of pointers is ours. */
-static natsStatus add_values(natsMsg *msg, const char *name, jj_header **headers, size_t *count)
+struct header_list {
+    jj_header *headers; /* values are the message's, the array is ours */
+    size_t count;
+    size_t room;
+};
+
+static bool make_room(struct header_list *list, size_t more)
+{
+    if (list->count + more <= list->room)
+        return true;
+    jj_header *grown = realloc(list->headers, (list->count + more) * sizeof(*grown));
+    if (grown == NULL)
+        return false;
+    list->headers = grown;
+    list->room = list->count + more;
+    return true;
+}
+
+/* Of these the first one counts; and to ask for it takes no memory. */
+static bool counts_once(const char *name)
+{
+    return strncmp(name, "Job-", 4) == 0 || strncmp(name, "Nats-", 5) == 0;
+}
+
+static natsStatus add_first_value(natsMsg *msg, const char *name, struct header_list *list)
+{
+    const char *value = NULL;
+    natsStatus s = natsMsgHeader_Get(msg, name, &value);
+
+    if (s != NATS_OK)
+        return s == NATS_NOT_FOUND ? NATS_OK : s;
+    if (!make_room(list, 1))
+        return NATS_NO_MEMORY;
+    list->headers[list->count++] = (jj_header){.name = name, .value = value};
+    return NATS_OK;
+}
+
+static natsStatus add_values(natsMsg *msg, const char *name, struct header_list *list)
 {
     const char **values = NULL;
     int value_count = 0;
@@ -67,16 +103,12 @@ static natsStatus add_values(natsMsg *msg, const char *name, jj_header **headers
 
     if (s != NATS_OK)
         return s == NATS_NOT_FOUND ? NATS_OK : s;
-    jj_header *grown = realloc(*headers, (*count + (size_t)value_count) * sizeof(**headers));
-    if (grown == NULL) {
-        free((void *)values);
-        return NATS_NO_MEMORY;
-    }
-    *headers = grown;
-    for (int i = 0; i < value_count; i++)
-        grown[(*count)++] = (jj_header){.name = name, .value = values[i]};
+    if (!make_room(list, (size_t)value_count))
+        s = NATS_NO_MEMORY;
+    for (int i = 0; s == NATS_OK && i < value_count; i++)
+        list->headers[list->count++] = (jj_header){.name = name, .value = values[i]};
     free((void *)values);
-    return NATS_OK;
+    return s;
 }
 
 jj_status jj__msg_headers(struct broker_msg *msg, jj_header **headers_out, size_t *count_out,
@@ -84,21 +116,23 @@ jj_status jj__msg_headers(struct broker_msg *msg, jj_header **headers_out, size_
 {
     const char **names = NULL;
     int name_count = 0;
-    jj_header *headers = NULL;
-    size_t count = 0;
+    struct header_list list = {0};
     natsStatus s = natsMsgHeader_Keys(nats_of(msg), &names, &name_count);
 
     if (s == NATS_NOT_FOUND)
         s = NATS_OK;
+    if (s == NATS_OK && name_count > 0 && !make_room(&list, (size_t)name_count))
+        s = NATS_NO_MEMORY;
     for (int i = 0; s == NATS_OK && i < name_count; i++)
-        s = add_values(nats_of(msg), names[i], &headers, &count);
+        s = counts_once(names[i]) ? add_first_value(nats_of(msg), names[i], &list)
+                                  : add_values(nats_of(msg), names[i], &list);
     free((void *)names);
     if (s != NATS_OK) {
-        free(headers);
+        free(list.headers);
         return jj__fail_nats(err, s, "message headers");
     }
-    *headers_out = headers;
-    *count_out = count;
+    *headers_out = list.headers;
+    *count_out = list.count;
     return JJ_OK;
 }
 
