@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "codec_pb_request.h"
+#include "fault.h"
 #include "redeliver.h"
 #include "subject.h"
 #include "worker.h"
@@ -132,6 +133,7 @@ static void take_facts(void *ctx, struct broker_msg *msg, jj_status status)
         jj__ask(attempt);
         return;
     }
+    jj__fault_point("ask.answered");
     attempt->asked = true;
     if (!attempt->claimed)
         attempt->lost = (uint32_t)(attempt->delivered - 1);
@@ -170,6 +172,7 @@ static jj_status send_question(struct jj_attempt *attempt)
     if (s == JJ_OK)
         s = jj__broker_ask(worker->broker, &question, NULL);
     jj__buf_done(&body);
+    jj__fault_point("ask.sent");
     return s;
 }
 

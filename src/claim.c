@@ -15,6 +15,7 @@
 
 #include "clock.h"
 #include "codec_pb.h"
+#include "fault.h"
 #include "subject.h"
 #include "worker.h"
 
@@ -161,6 +162,7 @@ static void published(void *ctx, const struct publish_result *result)
 
     free(published);
     worker->publishing--;
+    jj__fault_point("claim.stored");
     if (result->status == JJ_OK || link == NULL)
         return;
     jj__log(&worker->log, JJ_LOG_ERROR, "claim refused, jobs given back: %s", result->err.text);
@@ -217,7 +219,9 @@ static void send_batch(struct worker *worker, const struct claim *claims,
         *worker->claims_end = batch;
         worker->claims_end = &batch->next;
         worker->claims_in_flight++;
+        jj__fault_point("claim.ready");
         s = publish(worker, batch->number, &err);
+        jj__fault_point("claim.sent");
         if (s == JJ_OK)
             return;
         remove_batch(worker, find_batch(worker, batch->number));
@@ -274,6 +278,8 @@ static void start_jobs(struct worker *worker, struct attempt_queue *claimed)
         if (dispose(attempt))
             continue;
         tell_started(attempt);
+        if (jj__fault_acks_first())
+            jj__attempt_answer(attempt, "+ACK");
         jj__queue_push(&starting, attempt);
     }
     jj__run_queue(worker, &starting);
@@ -298,6 +304,7 @@ static void take_claim(struct worker *worker, struct broker_msg *msg)
     struct claim_batch **link = find_batch(worker, strtoull(number + 2, NULL, 10));
     if (link == NULL)
         return;
+    jj__fault_point("claim.back");
     note_round_trip(worker, (*link)->sent_us);
     struct attempt_queue claimed = remove_batch(worker, link);
     start_jobs(worker, &claimed);

@@ -5,6 +5,8 @@
 
 #include <time.h>
 
+#include "fault.h"
+
 static int64_t now_us(clockid_t clock)
 {
     struct timespec now = {0};
@@ -15,7 +17,7 @@ static int64_t now_us(clockid_t clock)
 
 int64_t jj__clock_wall_ms(void)
 {
-    return now_us(CLOCK_REALTIME) / 1000;
+    return now_us(CLOCK_REALTIME) / 1000 + jj__fault_clock_ms();
 }
 
 int64_t jj__clock_mono_ms(void)

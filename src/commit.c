@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "codec_json.h"
 #include "codec_pb.h"
+#include "fault.h"
 #include "resend.h"
 #include "rfc3339.h"
 #include "subject.h"
@@ -281,6 +282,7 @@ static void settle(struct jj_attempt *attempt)
     struct worker *worker = attempt->worker;
     struct event event;
 
+    jj__fault_point("commit.stored");
     outcome_event(attempt, &event);
     jj__commit_tell(worker, &event);
     if (attempt->sealed && !attempt->collected) {
@@ -290,6 +292,7 @@ static void settle(struct jj_attempt *attempt)
     } else {
         jj__attempt_ack(attempt);
     }
+    jj__fault_point("commit.acknowledged");
 }
 
 static void put_back(struct commit *commit)
@@ -351,7 +354,9 @@ static jj_status publish_events(struct worker *worker, struct commit *commit, si
              (unsigned long long)++worker->next_batch);
     commit->handler->commits[commit->type]++;
     worker->publishing++;
+    jj__fault_point("commit.ready");
     s = jj__broker_publish(worker->broker, &publication, err);
+    jj__fault_point("commit.sent");
     if (s != JJ_OK) {
         commit->handler->commits[commit->type]--;
         worker->publishing--;
@@ -479,6 +484,7 @@ static void scheduled(void *ctx, const struct publish_result *result)
     } else if (attempt->too_early) {
         jj__attempt_ack(attempt);
     } else {
+        jj__fault_point("retry.stored");
         jj__queue_push(&attempt->handler->to_commit[EVENT_RETRYING], attempt);
     }
 }
@@ -495,6 +501,7 @@ static void publish_retry(struct jj_attempt *attempt)
     jj_error err;
 
     worker->publishing++;
+    jj__fault_point("retry.ready");
     jj_status s = jj__resend_publish(worker->broker, &resend, scheduled, attempt, &err);
     if (s != JJ_OK) {
         struct publish_result result = {.status = s, .err = err};

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "duplicate.h"
+#include "fault.h"
 #include "letter.h"
 #include "spec.h"
 
@@ -30,7 +31,9 @@ static jj_status send_letter(jj_client *client, const jj_spec *spec, const struc
     struct publish_result result;
 
     memcpy(receipt->id, letter->id, sizeof(receipt->id));
+    jj__fault_point("enqueue.ready");
     jj__broker_publish_wait(client->broker, &publication, &result);
+    jj__fault_point("enqueue.stored");
     if (result.status != JJ_OK)
         return jj__fail(err, result.status, "%s", result.err.text);
     receipt->seq = result.seq;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "fault.h"
 #include "letter.h"
 
 #define ERR_BATCH_HAS_DUPLICATE 10201
@@ -112,6 +113,7 @@ static jj_status store_batch(jj_client *client, struct batch *batch, uint64_t *l
     bool unknown = false;
 
     jj__broker_publish_end(&batch->publishing, &result);
+    jj__fault_point("enqueue_many.stored");
     while (is_worth_repeating(&result) && jj__clock_mono_ms() < batch->deadline_ms) {
         unknown = unknown || result.status == JJ_ERR_TIMEOUT;
         jj_status s = send_batch(client, batch, false, err);
@@ -224,6 +226,7 @@ static jj_status begin_batch(struct many *many, struct batch *batch, bool hold, 
     *batch = (struct batch){.first = many->written, .ours = true};
     batch->deadline_ms = jj__clock_mono_ms() + many->client->options.timeout_ms;
     jj_status s = write_batch(many->client, many->specs + batch->first, count, batch, err);
+    jj__fault_point("enqueue_many.ready");
     if (s == JJ_OK)
         s = send_batch(many->client, batch, hold, err);
     many->written += batch->count;

@@ -12,6 +12,7 @@
 
 #include "codec_pb.h"
 #include "content.h"
+#include "fault.h"
 #include "index_inner.h"
 #include "rfc3339.h"
 #include "state.h"
@@ -492,6 +493,7 @@ jj_status jj__batch_store(struct batch *batch, jj_error *err)
     jj_status s = adapter->begin(index->storage, err);
     if (s == JJ_OK) {
         s = store_all(batch, err);
+        jj__fault_point("index.to_commit");
         if (s == JJ_OK)
             s = adapter->commit(index->storage, &batch->offsets, err);
         if (s != JJ_OK)

@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "codec_pb.h"
 #include "content.h"
+#include "fault.h"
 #include "fold.h"
 #include "record.h"
 #include "rfc3339.h"
@@ -216,7 +217,9 @@ static jj_status cancel_once(const struct change *change, jj_job **job, enum out
     jj_job *before = *job;
     jj_job *after = NULL;
 
+    jj__fault_point("cancel.ready");
     jj_status s = aim(change, &before->record, &event, &result);
+    jj__fault_point("cancel.stored");
     if (s == JJ_OK)
         s = read_back(change, (struct seqs){.events = result.seq});
     if (s == JJ_OK)

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "fault.h"
 #include "index_inner.h"
 #include "state.h"
 
@@ -185,9 +186,12 @@ static jj_status fold_and_store(struct index *index, struct batch *batch, struct
             return s;
         *added = true;
     }
+    jj__fault_point("index.folded");
     s = jj__index_delete(index, batch->deletions, err);
+    jj__fault_point("index.deleted");
     if (s == JJ_OK)
         s = jj__batch_store(batch, err);
+    jj__fault_point("index.stored");
     return s;
 }
 

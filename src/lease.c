@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "fault.h"
 #include "worker.h"
 
 #define TICK_MS       1000
@@ -127,6 +128,7 @@ static void renew_all(struct worker *worker, int64_t now_ms)
     snprintf(reply, sizeof(reply), "%s.%llu", worker->lease_inbox,
              (unsigned long long)worker->renewals);
     renew(last, now_ms, reply);
+    jj__fault_point("lease.renewed");
 }
 
 /* The server has read that round of renewals, and those before it. */

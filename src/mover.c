@@ -17,6 +17,7 @@
 
 #include "broker_pull.h"
 #include "clock.h"
+#include "fault.h"
 #include "resend.h"
 #include "subject.h"
 #include "tick.h"
@@ -150,7 +151,9 @@ static void moved(void *ctx, const struct publish_result *result)
 
     take_out(due);
     if (result->status == JJ_OK) {
+        jj__fault_point("mover.stored");
         end(due, "+ACK");
+        jj__fault_point("mover.acknowledged");
         return;
     }
     jj__log(&due->mover->log, JJ_LOG_WARN, "due job %s not enqueued, trying again: %s", due->job.id,
@@ -187,6 +190,7 @@ static void move(struct mover *mover, struct due *due)
     jj_error err;
 
     mover->out[mover->publishing++] = due;
+    jj__fault_point("mover.ready");
     if (due->is_tick) {
         jj__tick_ask(mover->broker, &due->job, tick_judged, due);
         return;
@@ -283,6 +287,7 @@ static void take(void *ctx, struct broker_msg *msg)
         if (mover->waiting + mover->publishing == 0)
             mover->renew_ms = jj__clock_mono_ms() + mover->ack_wait_ms / RENEW_TICKS;
         push(mover, due);
+        jj__fault_point("mover.taken");
     }
 }
 

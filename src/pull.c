@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "fault.h"
 #include "subject.h"
 #include "worker.h"
 
@@ -166,6 +167,7 @@ static void take_job(void *ctx, struct broker_msg *msg)
     }
     if (jj__adopt(attempt))
         return;
+    jj__fault_point("pull.taken");
     set_limits(attempt);
     if (worker->stopping)
         jj__attempt_give_back(attempt);

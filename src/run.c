@@ -10,6 +10,7 @@
 #include <signal.h>
 
 #include "clock.h"
+#include "fault.h"
 #include "worker.h"
 
 /* ---- queues ---- */
@@ -106,8 +107,10 @@ static void run_one(struct worker *worker, struct jj_attempt *attempt)
         pthread_cond_signal(&worker->work); /* each slot wakes the next one */
     pthread_mutex_unlock(&worker->lock);
 
+    jj__fault_point("run.begins");
     if (begins)
         verdict = handler->run(attempt, handler->user);
+    jj__fault_point("run.ended");
     int64_t ended_us = jj__clock_mono_us();
 
     jj__notes_end(attempt);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef JJ_TESTS_FAULTS_FLEET_H
+#define JJ_TESTS_FAULTS_FLEET_H
+
+/* All processes of a run: brokers, and the actors on a link each. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proxy.h"
+#include "server.h"
+
+#define BROKERS   3
+#define WORKERS   4
+#define PRODUCERS 2
+#define ACTORS    (WORKERS + PRODUCERS + 1)
+
+enum role { ROLE_WORKER, ROLE_PRODUCER, ROLE_INDEX, ROLES };
+
+struct actor {
+    enum role role;
+    unsigned number; /* of its role */
+    pid_t pid;       /* 0: not running */
+    struct proxy *link;
+    const char *point; /* where it is to die; NULL: nowhere */
+    int64_t since_ms;
+    bool finished;    /* a producer that is through */
+    bool shifted;     /* its clock is */
+    long fds, rss_kb; /* at its best */
+};
+
+struct fleet {
+    char dir[TEMP_PATH_SIZE]; /* trails, logs, index */
+    struct server brokers[BROKERS];
+    unsigned broker_count; /* 1 or 3 */
+    bool sync_always;
+    struct actor actors[ACTORS];
+    int64_t ack_wait_ms;
+    unsigned rate; /* jobs a second of each producer */
+    unsigned jobs; /* of each producer */
+    bool wrong;    /* workers acknowledge before they run */
+};
+
+struct fleet_options {
+    bool cluster;
+    int64_t ack_wait_ms;
+    unsigned rate, jobs;
+};
+
+void fleet_begin(struct fleet *fleet, const struct fleet_options *options);
+void fleet_end(struct fleet *fleet);
+
+/* Another process for it. point and nth: where it is to die; NULL, 0. shift_ms: of its clock. */
+void actor_start(struct fleet *fleet, struct actor *actor, const char *point, unsigned nth,
+                 int64_t shift_ms);
+/* Has it ended by itself? Then *status_out is as of waitpid(). */
+bool actor_has_ended(struct actor *actor, int *status_out);
+void actor_kill(struct actor *actor);
+/* Ask it to end, and wait until it did: its exit status, or -1. */
+int actor_stop(struct actor *actor);
+
+struct actor *fleet_actor(struct fleet *fleet, enum role role, unsigned number);
+
+/* Path of a file of the run. */
+void fleet_path(const struct fleet *fleet, const char *name, char out[TEMP_PATH_SIZE + 32]);
+
+#endif
