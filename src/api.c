@@ -210,10 +210,13 @@ static jj_status read_own_headers(struct inquiry *inquiry, const struct headers 
 static jj_status read_headers(struct inquiry *inquiry, jj_error *err)
 {
     struct headers headers = {0};
+    jj_status s = jj__msg_headers(inquiry->msg, &headers.list, &headers.count, err);
 
-    if (jj__msg_headers(inquiry->msg, &headers.list, &headers.count, NULL) != JJ_OK)
+    if (s == JJ_ERR_NO_MEMORY)
+        return s;
+    if (s != JJ_OK)
         return jj__fail(err, JJ_ERR_INVALID, "the headers can't be read");
-    jj_status s = read_own_headers(inquiry, &headers, err);
+    s = read_own_headers(inquiry, &headers, err);
     free(headers.list);
     return s;
 }

@@ -38,6 +38,7 @@ struct due {
     uint64_t unreadable_seq;
     int64_t wall_ms; /* when it is to go, Unix time */
     bool is_tick;    /* and the index has not been asked about it */
+    bool no_memory;  /* it could not be read now, and comes again after ack_wait */
 };
 
 struct mover {
@@ -242,8 +243,11 @@ static bool read_due(struct due *due)
     size_t header_count = 0;
     jj_error bad;
 
-    if (reply == NULL || !jj__subject_read_ack(reply, &delivery) ||
-        jj__msg_headers(due->msg, &due->headers, &header_count, NULL) != JJ_OK)
+    if (reply == NULL || !jj__subject_read_ack(reply, &delivery))
+        return false;
+    jj_status headers = jj__msg_headers(due->msg, &due->headers, &header_count, NULL);
+    due->no_memory = headers == JJ_ERR_NO_MEMORY;
+    if (headers != JJ_OK)
         return false;
     const struct job_message message = {.subject = jj__msg_subject(due->msg),
                                         .data = jj__msg_data(due->msg),
@@ -279,7 +283,9 @@ static void take(void *ctx, struct broker_msg *msg)
     due->msg = msg;
     bool is_job = read_due(due);
     mover->bytes += due->job.data_len;
-    if (!is_job) {
+    if (due->no_memory) {
+        forget(due);
+    } else if (!is_job) {
         end(due, "+TERM");
     } else if (mover->stopping || mover->waiting + mover->publishing >= HELD_MAX) {
         end(due, "-NAK");
