@@ -85,18 +85,21 @@ static const char *signal_name(int signal)
     return NULL;
 }
 
+/* The error is its last line, as for any end, and the signal is in the log; without a line it is
+ * the error itself. */
 static jj_verdict judge_signal(jj_attempt *attempt, const struct exec_outcome *outcome)
 {
     const char *name = signal_name(outcome->end.status);
-    const char *line = outcome->last_error;
     char number[24];
 
     if (name == NULL) {
         snprintf(number, sizeof(number), "signal %d", outcome->end.status);
         name = number;
     }
-    return jj_retry(attempt, "killed by %s%s%s", name, line == NULL ? "" : ": ",
-                    line == NULL ? "" : line);
+    if (outcome->last_error == NULL)
+        return jj_retry(attempt, "killed by %s", name);
+    jj__ignore(jj_log(attempt, JJ_LOG_WARN, NULL, "killed by %s", name), "only a note");
+    return jj_retry(attempt, "%s", outcome->last_error);
 }
 
 /* JSON is the result as it is, all else a JSON string. */
