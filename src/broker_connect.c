@@ -103,6 +103,38 @@ char *jj__broker_without_secrets(const char *url)
     return shown.data;
 }
 
+static bool names_host(const char *server)
+{
+    const char *scheme = strstr(server, "://");
+    const char *rest = scheme == NULL ? server : scheme + 3;
+    const char *at = strrchr(rest, '@');
+    const char *host = at == NULL ? rest : at + 1;
+
+    return host[0] != '\0' && strchr(":/?#", host[0]) == NULL;
+}
+
+/* The client library would take its own default for a server that is not named. */
+static jj_status check_url(const struct broker *broker, jj_error *err)
+{
+    char *list = strdup(broker->options.url);
+    char *save = NULL;
+    bool named = false;
+
+    if (list == NULL)
+        return jj__fail(err, JJ_ERR_NO_MEMORY, "url");
+    for (char *url = strtok_r(list, ", ", &save); url != NULL; url = strtok_r(NULL, ", ", &save)) {
+        named = names_host(url);
+        if (!named)
+            break;
+    }
+    free(list);
+    return named ? JJ_OK
+                 : jj__fail(err, JJ_ERR_INVALID,
+                            "url '%s' does not name a server: allowed is nats://HOST:PORT, several "
+                            "with commas between",
+                            broker->shown_url);
+}
+
 static natsStatus set_servers(struct broker *broker)
 {
     char *list = strdup(broker->options.url);
@@ -174,6 +206,9 @@ static jj_status set_tls(struct broker *broker, jj_error *err)
 
 jj_status jj__connect_options(struct broker *broker, jj_error *err)
 {
+    jj_status checked = check_url(broker, err);
+    if (checked != JJ_OK)
+        return checked;
     natsStatus s = natsOptions_Create(&broker->nats_options);
     natsOptions *nats = broker->nats_options;
 

@@ -154,10 +154,28 @@ static void the_first_servers_password_is_used_for_all(void **state)
         fail_msg("%s", err.text);
 }
 
+/* And not a default of the client library, on which somebody may listen. */
+static void urls_without_a_server_are_invalid(void **state)
+{
+    struct world *world = *state;
+    static const char *const urls[] = {"",        ",",
+                                       " ",       "nats://",
+                                       ":4222",   "nats://bob:s3cret@",
+                                       "tls:///", "nats://127.0.0.1:1,nats://"};
+
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        jj_error err = {0};
+        assert_int_equal(open_url(world, urls[i], 100, &err), JJ_ERR_INVALID);
+        assert_non_null(strstr(err.text, "does not name a server"));
+        assert_null(strstr(err.text, "s3cret"));
+    }
+}
+
 static void nonsense_urls_are_errors(void **state)
 {
     struct world *world = *state;
-    static const char *const urls[] = {"", ",", " ", "nats://", "nats://127.0.0.1:port", "a b"};
+    static const char *const urls[] = {"nats://127.0.0.1:port", "nats://127.0.0.1:99999",
+                                       "nats://[::1"};
 
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         jj_error err = {0};
@@ -995,6 +1013,7 @@ int main(void)
         OWN_SERVER_STORY(right_password_opens),
         OWN_SERVER_STORY(a_token_opens),
         OWN_SERVER_STORY(the_first_servers_password_is_used_for_all),
+        STORY(urls_without_a_server_are_invalid),
         STORY(nonsense_urls_are_errors),
         STORY(opening_can_wait_for_a_broker_that_comes_late),
         OWN_SERVER_STORY(the_largest_payload_is_the_servers),
