@@ -23,9 +23,9 @@
 #define EVENT_NAME_MAX 256
 
 /* Notes that are not stored yet: of one name, and of the worker. */
-#define NOTES_OF_NAME_MAX ((size_t)2 * 1024 * 1024)
-#define NOTES_MAX         ((size_t)16 * 1024 * 1024)
-#define ROOM_WAIT_MS      100
+#define NOTES_OF_NAME_MAX ((size_t)8 * 1024 * 1024)
+#define NOTES_MAX         ((size_t)32 * 1024 * 1024)
+#define ROOM_WAIT_MS      1000
 /* Of an attempt for which there is no room. */
 #define KEPT_MAX       20
 #define KEPT_BYTES_MAX 65536

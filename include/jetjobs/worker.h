@@ -133,7 +133,7 @@ JJ_API int64_t jj_attempt_remaining_ms(const jj_attempt *attempt);
 
 /** @name What a handler tells while it runs
  *  Stored in JOBS_EVENTS and sent live. Copied. Where a handler tells more than the broker takes,
- *  2 MiB of a name wait in memory; beyond that a call waits for room, 100 ms at most, and then
+ *  8 MiB of a name wait in memory; beyond that a call waits for room, 1 s at most, and then
  *  lines are dropped, all but the last 20. A line says how many.
  *  Threads: the handler's.
  *  @return JJ_OK; INVALID: not JSON, or a percentage above 100; TOO_LARGE: does not fit into a

@@ -13,7 +13,7 @@
 #include "clock.h"
 #include "crew.h"
 
-#define LINES 50000 /* some 20 MB as notes, of which 2 may wait */
+#define LINES 50000 /* some 20 MB as notes, of which 8 may wait */
 
 /* Waits at the gate, then says LINES lines and fails. */
 static jj_verdict say_much(struct crew *crew, jj_attempt *attempt)
