@@ -341,7 +341,8 @@ static struct line *copy_line(const jj_line *line)
 {
     size_t message = strlen(line->message) + 1;
     size_t data = line->data == NULL ? 0 : strlen(line->data) + 1;
-    struct line *copy = malloc(sizeof(*copy) + message + data);
+    size_t event = line->event == NULL ? 0 : strlen(line->event) + 1;
+    struct line *copy = malloc(sizeof(*copy) + message + data + event);
 
     if (copy == NULL)
         return NULL;
@@ -350,6 +351,8 @@ static struct line *copy_line(const jj_line *line)
     copy->line.message = memcpy(text, line->message, message);
     if (data > 0)
         copy->line.data = memcpy(text + message, line->data, data);
+    if (event > 0)
+        copy->line.event = memcpy(text + message + data, line->event, event);
     return copy;
 }
 

@@ -218,7 +218,7 @@ struct store {
 
 /* adapter_sqlite_open.c */
 #define JJ__SQLITE_APPLICATION_ID 0x4a4a4958 /* "JJIX" */
-#define JJ__SQLITE_VERSION        1          /* of the tables */
+#define JJ__SQLITE_VERSION        2          /* of the tables */
 jj_status jj__sqlite_open(const char *location, void **state_out, jj_error *err);
 void jj__sqlite_close(void *state);
 

@@ -13,9 +13,10 @@
 #define READER_CACHE    "-4096"
 #define LENGTH_MAX      (256 * 1024 * 1024) /* above what a broker takes as a message */
 #define TEXT_SIZE       128
+#define PATTERN_MAX     64   /* of LIKE and GLOB, which SQLite uses to see what ALTER TABLE did */
 #define BUSY_TIMEOUT_MS 1000 /* only a stranger can hold it; who writes tries again */
 
-/* Version 1.
+/* Version 1, and what each later one changes.
  *
  * job: the rows. n is a key of our own, since ids are long, and the tables beside it have it, too.
  *   What no statement looks at is packed into fields and content (adapter_sqlite_pack.c). Large
@@ -29,7 +30,9 @@
  *   the last, so no page is ever sorted. Also for pending rows, name by name: an index by age alone
  *   would be written twice for each job. This one is a third of all writing as it is.
  * - job_by_run and job_by_completion have only the rows that are scheduled, or over, and are
- * written once. No other order says what is due, or old enough to be removed. */
+ * written once. No other order says what is due, or old enough to be removed.
+ *
+ * Version 2: custom events are among the lines. */
 static const char *const steps[JJ__SQLITE_VERSION] = {
     "CREATE TABLE name(n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
     "CREATE TABLE count(name INTEGER NOT NULL, state INTEGER NOT NULL, count INTEGER NOT NULL,"
@@ -48,6 +51,7 @@ static const char *const steps[JJ__SQLITE_VERSION] = {
     "CREATE TABLE line(job INTEGER NOT NULL, place INTEGER NOT NULL, time_ms INTEGER NOT NULL,"
     " level INTEGER NOT NULL, attempt INTEGER NOT NULL, message TEXT NOT NULL, data TEXT,"
     " PRIMARY KEY(job, place)) STRICT, WITHOUT ROWID;",
+    "ALTER TABLE line ADD COLUMN event TEXT",
 };
 
 /* Nobody maps the file: one that is cut short would kill us. What was removed may be read in the
@@ -130,8 +134,10 @@ static jj_status make_step(struct connection *writer, long version, jj_error *er
     snprintf(text, sizeof(text), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
              JJ__SQLITE_APPLICATION_ID, (int)version + 1);
     jj_status s = execute(writer, "BEGIN IMMEDIATE", err);
+    sqlite3_limit(writer->db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN_MAX);
     if (s == JJ_OK)
         s = execute(writer, steps[version], err);
+    sqlite3_limit(writer->db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 0);
     if (s == JJ_OK)
         s = execute(writer, text, err);
     if (s != JJ_OK && sqlite3_get_autocommit(writer->db) == 0)

@@ -52,7 +52,7 @@ static const char *const texts[QUERIES] = {
     [QUERY_REMOVE] = "DELETE FROM job WHERE n = ?1",
 
     [QUERY_ADD_LINE] = "INSERT OR REPLACE INTO line(job, place, time_ms, level, attempt, message,"
-                       " data) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                       " data, event) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [QUERY_REMOVE_LINES] = "DELETE FROM line WHERE job = ?1",
 
     [QUERY_GET] = ROWS "WHERE id = ?1",
@@ -70,7 +70,7 @@ static const char *const texts[QUERIES] = {
     [QUERY_GET_SCHEDULED_READY] = ROWS "WHERE state = 2 AND run_at_ms <= ?1 ORDER BY run_at_ms",
     [QUERY_GET_FINISHED] =
         ROWS "WHERE state >= 4 AND completed_at_ms < ?1 ORDER BY completed_at_ms LIMIT ?2",
-    [QUERY_GET_LINES] = "SELECT place, time_ms, level, attempt, message, data FROM line"
+    [QUERY_GET_LINES] = "SELECT place, time_ms, level, attempt, message, data, event FROM line"
                         " WHERE job = (SELECT n FROM job WHERE id = ?1) ORDER BY place LIMIT ?2",
 };
 

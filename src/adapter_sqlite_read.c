@@ -168,6 +168,7 @@ static bool take_line_of(sqlite3_stmt *row, jj_take_line take, void *ctx)
         .attempt = (uint32_t)sqlite3_column_int64(row, 3),
         .message = column_text(row, 4),
         .data = column_text(row, 5),
+        .event = column_text(row, 6),
     };
 
     return line.message == NULL || take(ctx, &line);

@@ -282,5 +282,6 @@ jj_status jj__sqlite_add_line(void *state, const char *id, const jj_line *line, 
     sqlite3_bind_int64(statement, 5, line->attempt);
     bind_text(statement, 6, line->message);
     bind_text(statement, 7, line->data);
+    bind_text(statement, 8, line->event);
     return jj__sqlite_run(&store->writer, statement, err);
 }

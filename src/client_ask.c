@@ -320,8 +320,8 @@ jj_status jj_wait(jj_client *client, const char *id, int64_t timeout_ms, jj_job 
 
 /* ---- logs and stats ---- */
 
-jj_status jj_logs(jj_client *client, const char *id, uint32_t limit, jj_lines **lines_out,
-                  jj_error *err)
+static jj_status get_lines(jj_client *client, const char *id, uint32_t limit, bool events,
+                           jj_lines **lines_out, jj_error *err)
 {
     struct request request;
     struct answer answer;
@@ -334,6 +334,7 @@ jj_status jj_logs(jj_client *client, const char *id, uint32_t limit, jj_lines **
     if (s != JJ_OK)
         return s;
     request.limit = limit == 0 ? JJ__LOGS_MAX : limit;
+    request.events = events;
     s = ask(client, &request, &answer, err);
     if (s == JJ_OK && answer.lines->count == 0) /* none, or no such job */
         s = jj_get(client, id, &job, err);
@@ -344,6 +345,18 @@ jj_status jj_logs(jj_client *client, const char *id, uint32_t limit, jj_lines **
     }
     jj__answer_done(&answer);
     return s;
+}
+
+jj_status jj_logs(jj_client *client, const char *id, uint32_t limit, jj_lines **lines_out,
+                  jj_error *err)
+{
+    return get_lines(client, id, limit, false, lines_out, err);
+}
+
+jj_status jj_history(jj_client *client, const char *id, uint32_t limit, jj_lines **lines_out,
+                     jj_error *err)
+{
+    return get_lines(client, id, limit, true, lines_out, err);
 }
 
 jj_status jj_stats_get(jj_client *client, jj_stats **stats_out, jj_error *err)

@@ -65,8 +65,12 @@ static void add_page(struct buf *out, const jj_page *page)
 void jj__json_log_line(struct buf *out, const jj_log_line *line)
 {
     jj__json_add_time(out, "{\"time\":", line->time_ms);
-    jj__json_add_text(out, ",\"level\":", jj__log_level_text(line->level));
-    jj__json_add_text(out, ",\"message\":", line->message);
+    if (line->event != NULL) {
+        jj__json_add_text(out, ",\"event\":", line->event);
+    } else {
+        jj__json_add_text(out, ",\"level\":", jj__log_level_text(line->level));
+        jj__json_add_text(out, ",\"message\":", line->message);
+    }
     jj__json_add_value(out, ",\"data\":", line->data);
     jj__json_add_number(out, ",\"attempt\":", line->attempt);
     jj__buf_char(out, '}');

@@ -93,6 +93,18 @@ static jj_status read_limit(const json_t *object, enum verb verb, int64_t *numbe
     return JJ_OK;
 }
 
+static jj_status read_flag(const json_t *object, const char *member, bool *flag_out, jj_error *err)
+{
+    const json_t *value = json_object_get(object, member);
+
+    if (value == NULL || json_is_null(value))
+        return JJ_OK;
+    if (!json_is_boolean(value))
+        return refuse_value(member, value, "true or false", err);
+    *flag_out = json_is_true(value);
+    return JJ_OK;
+}
+
 /* Those members that the verb knows; texts are the object's. */
 static jj_status read_members(const json_t *object, enum verb verb, int64_t *number,
                               struct asked *asked, jj_error *err)
@@ -111,6 +123,8 @@ static jj_status read_members(const json_t *object, enum verb verb, int64_t *num
         s = read_text(object, "cursor", JJ__ALLOWED_CURSOR, &asked->cursor, err);
     if (s == JJ_OK && (verb == VERB_GET_BY_NAME || verb == VERB_LOGS))
         s = read_limit(object, verb, number, &asked->limit, err);
+    if (s == JJ_OK && verb == VERB_LOGS)
+        s = read_flag(object, "events", &asked->events, err);
     return s;
 }
 

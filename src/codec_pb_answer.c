@@ -141,10 +141,12 @@ static ProtobufCMessage *make_lines(struct arena *arena, const jj_lines *lines)
         const jj_log_line *line = &lines->lines[i];
         jetjobs__v1__log_line__init(&logs[i]);
         logs[i].time_ms = line->time_ms;
-        logs[i].level = (char *)jj__log_level_text(line->level);
+        if (line->event == NULL)
+            logs[i].level = (char *)jj__log_level_text(line->level);
         logs[i].attempt = line->attempt;
         if (!fill_text(arena, line->message, &logs[i].message) ||
-            !fill_text(arena, line->data, &logs[i].data))
+            !fill_text(arena, line->data, &logs[i].data) ||
+            !fill_text(arena, line->event, &logs[i].event))
             return NULL;
         pointers[i] = &logs[i];
     }

@@ -177,6 +177,7 @@ static jj_status read_lines(struct arena *arena, const ProtobufCMessage *message
             .attempt = pb->logs[i]->attempt,
             .message = message_text != NULL ? message_text : "",
             .data = jj__pb_json(pb->logs[i]->data),
+            .event = jj__pb_text(pb->logs[i]->event),
         };
     }
     answer->lines = calloc(1, sizeof(*answer->lines));

@@ -65,7 +65,8 @@ static jj_status write_logs(struct buf *out, const struct request *request, jj_e
     Jetjobs__V1__LogsRequest pb = JETJOBS__V1__LOGS_REQUEST__INIT;
 
     pb.id = (char *)request->id;
-    pb.limit = request->limit;
+    pb.limit = request->limit < JJ__LOGS_MAX ? request->limit : 0; /* older services allow fewer */
+    pb.events = request->events;
     return jj__pb_append(out, &pb.base, "request", err);
 }
 
@@ -181,6 +182,7 @@ static jj_status fill(struct request *request, const ProtobufCMessage *message, 
         const Jetjobs__V1__LogsRequest *pb = (const Jetjobs__V1__LogsRequest *)message;
         asked.id = text_or_null(pb->id);
         asked.limit = limit_or_null(pb->limit, &limit);
+        asked.events = pb->events != 0;
     } else if (request->verb == VERB_GET) {
         asked.id = text_or_null(((const Jetjobs__V1__GetRequest *)message)->id);
     } else if (request->verb == VERB_CANCEL) {

@@ -40,7 +40,7 @@ jj_status jj__pb_read_answer(const void *data, size_t len, struct answer *answer
  * are no members. Check out->failed. */
 void jj__json_job(struct buf *out, const jj_record *record);
 
-/* The same for a log line. */
+/* The same for a log line or custom event. */
 void jj__json_log_line(struct buf *out, const jj_log_line *line);
 
 #endif

@@ -257,20 +257,29 @@ enum fold_result jj__fold_event(struct row *row, const struct event *event,
     return FOLD_APPLIED;
 }
 
-bool jj__fold_line(struct row *row, const struct event *event)
+static bool count_line(struct row *row, uint32_t *kept, uint32_t *dropped)
 {
-    if (!is_of(row, event->name))
-        return false;
-    if (row->marks.lines < JJ__LINES_MAX) {
-        row->marks.lines++;
+    if (*kept < JJ__LINES_MAX) {
+        ++*kept;
         row->changed = true;
         return true;
     }
-    if (row->marks.lines_dropped < UINT32_MAX) {
-        row->marks.lines_dropped++;
+    if (*dropped < UINT32_MAX) {
+        ++*dropped;
         row->changed = true;
     }
     return false;
+}
+
+bool jj__fold_line(struct row *row, const struct event *event)
+{
+    struct marks *marks = &row->marks;
+
+    if (!is_of(row, event->name))
+        return false;
+    if (event->type == EVENT_LOG)
+        return count_line(row, &marks->lines, &marks->lines_dropped);
+    return event->event != NULL && count_line(row, &marks->custom, &marks->custom_dropped);
 }
 
 bool jj__fold_is_cancelled(const struct row *row, uint32_t redrives)

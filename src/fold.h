@@ -43,6 +43,8 @@ struct marks {
     uint64_t schedule_seq;         /* of the last one in JOBS_SCHEDULE */
     uint32_t lines;                /* log lines kept */
     uint32_t lines_dropped;
+    uint32_t custom; /* custom events kept */
+    uint32_t custom_dropped;
 };
 
 /* Sources of content, the best first: where several have it, the best one counts, and of one
@@ -97,13 +99,14 @@ enum fold_result jj__fold_message(struct row *row, enum fold_source source, cons
 enum fold_result jj__fold_claim(struct row *row, const struct claim *claim, const char *worker,
                                 int64_t time_ms, const struct content *content);
 
-/* Any event but a log line; content as for claims, with event->job. A cancellation that comes too
- * late is an anomaly. event->name must be filled in, and a time_ms that is 0 with the time of the
- * message: what is final has a completed_at_ms. */
+/* Any event but a log line or a custom event; content as for claims, with event->job. A
+ * cancellation that comes too late is an anomaly. event->name must be filled in, and a time_ms that
+ * is 0 with the time of the message: what is final has a completed_at_ms. */
 enum fold_result jj__fold_event(struct row *row, const struct event *event,
                                 const struct content *content);
 
-/* Whether one more log line is to be kept; counts it. The limit is JJ__LINES_MAX for each job. */
+/* Whether one more log line, or custom event, is to be kept; counts it. A job has JJ__LINES_MAX of
+ * each: neither takes the place of the other. An event without a name is none. */
 #define JJ__LINES_MAX 1000
 bool jj__fold_line(struct row *row, const struct event *event);
 

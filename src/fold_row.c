@@ -7,9 +7,10 @@
 
 #include "fold_events.h"
 
-#define MARKS_VERSION  1
+#define MARKS_VERSION  2
 #define STANDING_BYTES (4 + 4 + 4 + 8 + 1)
-#define MARKS_BYTES    (1 + 2 * STANDING_BYTES + 8 + 8 + 4 + 4 + 1 + 8 + 8 + 4 + 4)
+#define MARKS_BYTES_1  (1 + 2 * STANDING_BYTES + 8 + 8 + 4 + 4 + 1 + 8 + 8 + 4 + 4)
+#define MARKS_BYTES    (MARKS_BYTES_1 + 4 + 4) /* version 1 counts no events */
 
 _Static_assert(MARKS_BYTES <= JJ_MARKS_MAX, "marks must fit into a record");
 
@@ -46,6 +47,8 @@ size_t jj__fold_pack_marks(const struct marks *marks, unsigned char out[JJ_MARKS
     put(&at, marks->schedule_seq, 8);
     put(&at, marks->lines, 4);
     put(&at, marks->lines_dropped, 4);
+    put(&at, marks->custom, 4);
+    put(&at, marks->custom_dropped, 4);
     return (size_t)(at - out);
 }
 
@@ -74,7 +77,9 @@ static bool unpack_marks(const void *packed, size_t len, struct marks *marks)
 {
     const unsigned char *at = packed;
 
-    if (len != MARKS_BYTES || take(&at, 1) != MARKS_VERSION)
+    if (len != MARKS_BYTES && len != MARKS_BYTES_1)
+        return false;
+    if (take(&at, 1) != (len == MARKS_BYTES ? MARKS_VERSION : 1))
         return false;
     marks->events = take_standing(&at);
     marks->queue = take_standing(&at);
@@ -87,6 +92,8 @@ static bool unpack_marks(const void *packed, size_t len, struct marks *marks)
     marks->schedule_seq = take(&at, 8);
     marks->lines = (uint32_t)take(&at, 4);
     marks->lines_dropped = (uint32_t)take(&at, 4);
+    marks->custom = len == MARKS_BYTES ? (uint32_t)take(&at, 4) : 0;
+    marks->custom_dropped = len == MARKS_BYTES ? (uint32_t)take(&at, 4) : 0;
     return marks->events.state < JJ_STATES && marks->queue.state <= JJ_SCHEDULED &&
            marks->content_from <= FROM_SCHEDULE + 1;
 }

@@ -368,6 +368,7 @@ static jj_status add_line(struct batch *batch, const struct row *row, const stru
                           uint64_t place, jj_error *err)
 {
     struct batch_line *line = jj__arena_array(&batch->arena, 1, sizeof(*line));
+    bool custom = event->type == EVENT_EVENT;
 
     if (line == NULL)
         return jj__fail(err, JJ_ERR_NO_MEMORY, "log line");
@@ -376,8 +377,9 @@ static jj_status add_line(struct batch *batch, const struct row *row, const stru
                            .time_ms = event->time_ms,
                            .level = event->level,
                            .attempt = event->attempts,
-                           .message = event->message == NULL ? "" : event->message,
-                           .data = event->data};
+                           .message = custom || event->message == NULL ? "" : event->message,
+                           .data = event->data,
+                           .event = custom ? event->event : NULL};
     *batch->lines_end = line;
     batch->lines_end = &line->next;
     return JJ_OK;
@@ -423,7 +425,7 @@ static jj_status add_events(struct batch *batch, const struct item *item, const 
         s = row_of(batch, event->id, &row, err);
         if (s != JJ_OK)
             return s;
-        if (type != EVENT_LOG)
+        if (type != EVENT_LOG && type != EVENT_EVENT)
             s = fold_event(batch, row, item, event, err);
         else if (jj__fold_line(row, event))
             s = add_line(batch, row, event, item->seq << PLACE_BITS | (i & 0xFFFF), err);

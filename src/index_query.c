@@ -16,7 +16,9 @@ struct gathering {
     struct answer *answer;
     size_t cap;
     size_t bytes; /* of data and results */
+    size_t kept;  /* lines and events of the job */
     uint32_t lines_dropped;
+    uint32_t events_dropped;
     jj_status status;
 };
 
@@ -116,11 +118,23 @@ static bool note_lines(void *ctx, const jj_record *record)
         gathering->cap = 0;
         return false;
     }
-    gathering->cap =
-        row.marks.lines < gathering->request->limit ? row.marks.lines : gathering->request->limit;
-    if (row.marks.lines_dropped > 0 && gathering->request->limit > row.marks.lines)
-        gathering->lines_dropped = row.marks.lines_dropped;
+    const struct marks *marks = &row.marks;
+    const struct request *request = gathering->request;
+    size_t wanted = marks->lines + (request->events ? (size_t)marks->custom : 0);
+
+    gathering->kept = (size_t)marks->lines + marks->custom;
+    gathering->cap = wanted < request->limit ? wanted : request->limit;
+    if (wanted < request->limit) {
+        gathering->lines_dropped = marks->lines_dropped;
+        gathering->events_dropped = request->events ? marks->custom_dropped : 0;
+    }
     return false;
+}
+
+static bool copy_text(jj_lines *lines, const char *text, const char **out)
+{
+    *out = text == NULL ? NULL : jj__arena_text(&lines->arena, text, strlen(text));
+    return text == NULL || *out != NULL;
 }
 
 static bool take_line(void *ctx, const jj_line *line)
@@ -129,11 +143,11 @@ static bool take_line(void *ctx, const jj_line *line)
     jj_lines *lines = gathering->answer->lines;
     jj_log_line *to = &lines->lines[lines->count];
 
+    if (line->event != NULL && !gathering->request->events)
+        return true;
     *to = (jj_log_line){.time_ms = line->time_ms, .level = line->level, .attempt = line->attempt};
-    to->message = jj__arena_text(&lines->arena, line->message, strlen(line->message));
-    if (line->data != NULL)
-        to->data = jj__arena_text(&lines->arena, line->data, strlen(line->data));
-    if (to->message == NULL || (line->data != NULL && to->data == NULL)) {
+    if (!copy_text(lines, line->message, &to->message) ||
+        !copy_text(lines, line->data, &to->data) || !copy_text(lines, line->event, &to->event)) {
         gathering->status = JJ_ERR_NO_MEMORY;
         return false;
     }
@@ -141,16 +155,25 @@ static bool take_line(void *ctx, const jj_line *line)
     return lines->count < gathering->cap;
 }
 
+static int write_dropped(char *text, size_t size, unsigned lines, unsigned events)
+{
+    if (events == 0)
+        return snprintf(text, size, "%u more lines were not kept", lines);
+    if (lines == 0)
+        return snprintf(text, size, "%u more events were not kept", events);
+    return snprintf(text, size, "%u more lines and %u more events were not kept", lines, events);
+}
+
 /* What was not kept is told in a line of its own. */
 static void tell_dropped(struct gathering *gathering)
 {
     jj_lines *lines = gathering->answer->lines;
-    char text[64];
+    char text[80];
 
-    if (gathering->lines_dropped == 0)
+    if (gathering->lines_dropped == 0 && gathering->events_dropped == 0)
         return;
-    int len = snprintf(text, sizeof(text), "%u more lines were not kept",
-                       (unsigned)gathering->lines_dropped);
+    int len =
+        write_dropped(text, sizeof(text), gathering->lines_dropped, gathering->events_dropped);
     jj_log_line *to = &lines->lines[lines->count];
     *to = (jj_log_line){.level = JJ_LOG_WARN};
     if (lines->count > 0) {
@@ -180,7 +203,7 @@ static jj_status get_lines(const jj_adapter *adapter, void *storage, struct gath
     if (lines->lines == NULL)
         return jj__fail(err, JJ_ERR_NO_MEMORY, "log lines");
     if (gathering->cap > 0)
-        s = adapter->get_lines(storage, gathering->request->id, gathering->cap, take_line,
+        s = adapter->get_lines(storage, gathering->request->id, gathering->kept, take_line,
                                gathering, err);
     if (s == JJ_OK && gathering->status == JJ_OK)
         tell_dropped(gathering);

@@ -157,7 +157,7 @@ static jj_status fill_cursor(char out[JJ__CURSOR_SIZE], const char *cursor, jj_e
 
 const char *jj__limit_allowed(enum verb verb)
 {
-    return verb == VERB_LOGS ? "an integer from 1 to 1001" : "an integer from 1 to 1000";
+    return verb == VERB_LOGS ? "an integer from 1 to 2001" : "an integer from 1 to 1000";
 }
 
 static jj_status fill_limit(struct request *request, const int64_t *limit, jj_error *err)
@@ -200,6 +200,7 @@ jj_status jj__request_fill(struct request *request, const struct asked *asked, j
         break;
     case VERB_LOGS:
         filled.limit = JJ__LOGS_MAX;
+        filled.events = asked->events;
         s = fill_token(filled.id, "id", asked->id, err);
         if (s == JJ_OK)
             s = fill_limit(&filled, asked->limit, err);

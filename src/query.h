@@ -43,6 +43,7 @@ struct request {
     char name[JJ_NAME_SIZE];
     jj_state state;
     uint32_t limit; /* resolved: never 0 */
+    bool events;    /* logs: custom events, too */
     char cursor[JJ__CURSOR_SIZE];
 };
 
@@ -53,6 +54,7 @@ struct asked {
     const char *status;
     const char *cursor;
     const int64_t *limit;
+    bool events;
 };
 
 /* Check what was asked against request->verb and fill in the rest. getByName: a name that is in
@@ -89,6 +91,6 @@ bool jj__cursor_read(const char *text, int64_t *created_at_ms_out, char id_out[J
 
 #define JJ__LIMIT_DEFAULT 100
 #define JJ__LIMIT_MAX     1000
-#define JJ__LOGS_MAX      1001
+#define JJ__LOGS_MAX      2001 /* 1000 lines, 1000 events, and what was not kept */
 
 #endif

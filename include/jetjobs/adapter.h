@@ -71,14 +71,15 @@ typedef struct jj_record {
     size_t headers_len;
 } jj_record;
 
-/** A line that a handler logged. */
+/** A line that a handler logged, or a custom event that it told. */
 typedef struct jj_line {
     uint64_t place; /**< its place among all lines: unique, rising with time */
     int64_t time_ms;
     jj_log_level level;
     uint32_t attempt;
-    const char *message; /**< UTF-8 */
+    const char *message; /**< UTF-8; of an event "" */
     const char *data;    /**< NULL, or one JSON value */
+    const char *event; /**< NULL: a line; else the name of a custom event, UTF-8. Since version 2 */
 } jj_line;
 
 /** How far a stream has been read, and which one it was: streams can be made anew. */
@@ -155,14 +156,15 @@ typedef struct jj_adapter {
     /** Add a line to a job whose row is there, else JJ_ERR_NOT_FOUND, and the transaction goes on.
      *  A place that is there already is replaced. */
     jj_status (*add_line)(void *state, const char *id, const jj_line *line, jj_error *err);
-    /** Up to limit lines of a job, by place; none if there is no such job. */
+    /** Up to limit lines of a job, events among them, by place; none if there is no such job. */
     jj_status (*get_lines)(void *state, const char *id, size_t limit, jj_take_line take, void *ctx,
                            jj_error *err);
     /** How many rows each name has in each state, zeros left out, by name. */
     jj_status (*get_counts)(void *state, jj_take_count take, void *ctx, jj_error *err);
 } jj_adapter;
 
-#define JJ_ADAPTER_VERSION 1
+/** 2: jj_line.event. */
+#define JJ_ADAPTER_VERSION 2
 
 /** Rows in a SQLite file; location is its path. The file is made with mode 0600, beside it are its
  *  -wal, -shm and -lock. Not on a network file system. Single rows are found fastest by the thread

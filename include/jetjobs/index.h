@@ -106,7 +106,8 @@ typedef struct jj_log_line {
     jj_log_level level;
     uint32_t attempt;
     const char *message;
-    const char *data; /**< NULL, or one JSON value */
+    const char *data;  /**< NULL, or one JSON value */
+    const char *event; /**< NULL: a log line; else the name of a custom event, message is "" */
 } jj_log_line;
 
 /** Lines of one job, oldest first. Opaque. */
@@ -116,12 +117,18 @@ typedef struct jj_lines jj_lines;
  *  after these says how many.
  *  @param client     open client
  *  @param id         from a receipt
- *  @param limit      lines at most, 1 to 1001; 0: all of them
+ *  @param limit      lines at most, 1 to 2001; 0: all of them
  *  @param lines_out  set on JJ_OK, also if there are none; free with jj_lines_free()
  *  @param err        NULL, or filled on failure
  *  @return JJ_OK; NOT_FOUND; and what all calls have in common */
 JJ_API JJ_MUST_CHECK jj_status jj_logs(jj_client *client, const char *id, uint32_t limit,
                                        jj_lines **lines_out, jj_error *err);
+/** The same with the custom events of the job (jj_emit) among its lines, in the order in which the
+ *  broker stored them: a line and an event of about the same time may have changed places. The
+ *  index keeps 1000 events of a job, however many lines there are. An index service older than this
+ *  function answers with lines only. */
+JJ_API JJ_MUST_CHECK jj_status jj_history(jj_client *client, const char *id, uint32_t limit,
+                                          jj_lines **lines_out, jj_error *err);
 JJ_API size_t jj_lines_count(const jj_lines *lines);
 JJ_API const jj_log_line *jj_lines_get(const jj_lines *lines, size_t at);
 JJ_API void jj_lines_free(jj_lines *lines);

@@ -31,20 +31,24 @@
 
 static uint32_t limit;
 static bool follow;
+static bool events;
 
 static const struct cmd_option options[] = {
     {"follow", 'f', NULL, "go on until the job is over", OPTION_FLAG, .to = &follow},
     {"limit", 'n', "N", "only the first N lines", OPTION_NUMBER, .to = &limit, .min = 1,
-     .max = LINES_MAX + 1},
+     .max = 2 * LINES_MAX + 1},
+    {"events", 'e', NULL, "custom events, too; not with --follow", OPTION_FLAG, .to = &events},
     {0},
 };
 
 static jj_status fetch(jj_client *client, const char *id, jj_lines **lines_out, jj_error *err)
 {
-    jj_status s = jj_logs(client, id, limit, lines_out, err);
+    jj_status (*ask)(jj_client *, const char *, uint32_t, jj_lines **, jj_error *) =
+        events ? jj_history : jj_logs;
+    jj_status s = ask(client, id, limit, lines_out, err);
 
     if (s == JJ_ERR_NOT_FOUND && catch_up(client))
-        s = jj_logs(client, id, limit, lines_out, err);
+        s = ask(client, id, limit, lines_out, err);
     return s;
 }
 
@@ -222,6 +226,8 @@ static int run(const struct program *program, int argc, char **argv)
     (void)argc;
     if (follow && limit != 0)
         return program_usage(&cmd_logs, "logs: --follow and --limit: say one of them");
+    if (follow && events)
+        return program_usage(&cmd_logs, "logs: --follow and --events: say one of them");
     if (follow)
         follow_hold();
     jj_client *client =
@@ -243,7 +249,9 @@ const struct command cmd_logs = {
     .help =
         "Each line has its time, attempt, level and message, and perhaps a JSON value. Of a job,\n"
         "the first 1000 lines are kept, and one that says how many there were beyond; those\n"
-        "who follow it see all.\n",
+        "who follow it see all. With --events come the custom events that the handler told,\n"
+        "the first 1000 of them: time, attempt, the word event, its name, and its data. To see\n"
+        "events as they happen: jetjobs events job.ID.event\n",
     .options = options,
     .run = run,
 };

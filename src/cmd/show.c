@@ -212,9 +212,12 @@ void show_line(const struct program *program, const jj_log_line *line)
     snprintf(attempt, sizeof(attempt), "%u", (unsigned)line->attempt);
     print_text(PRINT_DIM, attempt);
     print_plain(gap);
-    print_level(line->level);
+    if (line->event == NULL)
+        print_level(line->level);
+    else
+        print_text(PRINT_BLUE, "event");
     print_plain(gap);
-    print_text(PRINT_PLAIN, line->message);
+    print_text(PRINT_PLAIN, line->event == NULL ? line->message : line->event);
     if (line->data != NULL) {
         print_plain(gap);
         print_text(PRINT_DIM, line->data);

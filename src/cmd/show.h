@@ -25,8 +25,9 @@ void show_attempts(const jj_job *job, char out[SHOW_SIZE]);
 /* All of a job: as JSON, or a line for each thing that is known. */
 void show_job(const struct program *program, const jj_job *job);
 
-/* A line that its handler logged: time, attempt, level, message, data; as JSON, or with tabs
- * between them where it is not for people. */
+/* A line that its handler logged: time, attempt, level, message, data; or a custom event, with
+ * "event" for the level and its name for the message. As JSON, or with tabs between them where it
+ * is not for people. */
 void show_line(const struct program *program, const jj_log_line *line);
 
 /* The job as a line of JSON. */

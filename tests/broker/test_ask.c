@@ -122,7 +122,7 @@ static void wrong_arguments_are_refused_and_named(void **state)
     assert_int_equal(jj_wait(client, ">", 1, &job, &err), JJ_ERR_INVALID);
     assert_int_equal(jj_wait(client, "a", -1, &job, &err), JJ_ERR_INVALID);
     assert_int_equal(jj_logs(client, "a\r\nb", 0, &lines, &err), JJ_ERR_INVALID);
-    assert_int_equal(jj_logs(client, "a", 1002, &lines, &err), JJ_ERR_INVALID);
+    assert_int_equal(jj_logs(client, "a", 2002, &lines, &err), JJ_ERR_INVALID);
 }
 
 static void pages_go_from_the_newest_to_the_oldest(void **state)
@@ -234,6 +234,101 @@ static void what_a_handler_logged_can_be_read(void **state)
     assert_int_equal(jj_logs(desk->asker, "waits", 0, &lines, &err), JJ_OK);
     assert_int_equal(jj_lines_count(lines), 0);
     jj_lines_free(lines);
+}
+
+#define EVENTS 1003 /* more than are kept */
+
+static jj_verdict tell_of_everything(struct crew *crew, jj_attempt *attempt)
+{
+    (void)crew;
+    assert_or_abort(jj_log(attempt, JJ_LOG_INFO, NULL, "begin"));
+    assert_or_abort(jj_emit(attempt, "half way", "[1,\"two\"]"));
+    assert_or_abort(jj_progress(attempt, 50, "half"));
+    assert_or_abort(jj_log(attempt, JJ_LOG_INFO, NULL, "end"));
+    for (int i = 1; i < EVENTS; i++)
+        assert_or_abort(jj_emit(attempt, "more", NULL));
+    assert_or_abort(jj_log(attempt, JJ_LOG_INFO, NULL, "over"));
+    return jj_done(attempt, NULL, 0);
+}
+
+/* The custom event, or log line, of that number among them. */
+static const jj_log_line *find_line(const jj_lines *lines, bool event, size_t number)
+{
+    for (size_t i = 0; i < jj_lines_count(lines); i++) {
+        const jj_log_line *line = jj_lines_get(lines, i);
+        if ((line->event != NULL) == event && number-- == 0)
+            return line;
+    }
+    fail_msg("too few");
+    return NULL;
+}
+
+static void expect_event(const jj_log_line *line, const char *event, const char *data)
+{
+    assert_string_equal(line->event, event);
+    assert_string_equal(line->message, "");
+    assert_int_equal(line->attempt, 1);
+    assert_true(line->time_ms > 0);
+    assert_int_equal(line->data == NULL, data == NULL);
+    if (data != NULL)
+        assert_string_equal(line->data, data);
+}
+
+/* Lines and events come to the broker in messages of their own: only each kind has an order. */
+static void expect_history(struct desk *desk)
+{
+    jj_lines *lines = NULL;
+    jj_error err;
+
+    if (jj_history(desk->asker, "talks", 0, &lines, &err) != JJ_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(jj_lines_count(lines), 1004);
+    expect_event(find_line(lines, true, 0), "half way", "[1,\"two\"]");
+    expect_event(find_line(lines, true, 1), "more", NULL);
+    expect_event(find_line(lines, true, 999), "more", NULL);
+    assert_string_equal(find_line(lines, false, 0)->message, "begin");
+    assert_string_equal(find_line(lines, false, 1)->message, "end");
+    assert_string_equal(find_line(lines, false, 2)->message, "over");
+    assert_string_equal(jj_lines_get(lines, 1003)->message, "3 more events were not kept");
+    assert_null(jj_lines_get(lines, 1003)->event);
+    jj_lines_free(lines);
+
+    assert_int_equal(jj_history(desk->asker, "talks", 1003, &lines, &err), JJ_OK);
+    assert_int_equal(jj_lines_count(lines), 1003);
+    jj_lines_free(lines);
+
+    assert_int_equal(jj_logs(desk->asker, "talks", 2, &lines, &err), JJ_OK);
+    assert_int_equal(jj_lines_count(lines), 2);
+    assert_string_equal(jj_lines_get(lines, 1)->message, "end");
+    jj_lines_free(lines);
+    assert_int_equal(jj_logs(desk->asker, "talks", 0, &lines, &err), JJ_OK);
+    assert_int_equal(jj_lines_count(lines), 3);
+    assert_string_equal(jj_lines_get(lines, 2)->message, "over");
+    jj_lines_free(lines);
+
+    jj_job *job = desk_get(desk, "talks");
+    assert_int_equal(jj_job_progress(job), 50);
+    jj_job_free(job);
+}
+
+static void custom_events_are_kept_and_found_by_an_index_built_anew(void **state)
+{
+    struct desk *desk = *state;
+
+    crew_open(desk->crew, NULL);
+    crew_register(desk->crew, "mail", tell_of_everything, NULL);
+    crew_start(desk->crew);
+    desk_enqueue(desk, "mail", "talks", NULL);
+    desk_expect_end(desk, "talks", JJ_COMPLETED);
+    expect_history(desk);
+
+    desk_close_keeper(desk);
+    temp_dir_remove(desk->dir);
+    temp_dir_make(desk->dir);
+    desk_open_keeper(desk);
+    desk_wait_known(desk, "talks");
+    desk_wait_state(desk, "talks", JJ_COMPLETED);
+    expect_history(desk);
 }
 
 static void stats_count_by_name_and_state(void **state)
@@ -399,6 +494,7 @@ int main(void)
         DESK_TESTS(pages_can_be_of_one_state),
         DESK_TESTS(the_end_of_a_job_is_waited_for),
         DESK_TESTS(what_a_handler_logged_can_be_read),
+        DESK_TESTS(custom_events_are_kept_and_found_by_an_index_built_anew),
         DESK_TESTS(stats_count_by_name_and_state),
         DESK_TEST(without_a_service_a_question_says_so, DESK_REMOTE_MEMORY),
         DESK_TEST(who_waits_for_a_job_outlives_the_service, DESK_REMOTE_MEMORY),

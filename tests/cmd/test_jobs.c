@@ -48,6 +48,7 @@ static jj_verdict greet(struct crew *crew, jj_attempt *attempt)
 {
     (void)crew;
     jj_log(attempt, JJ_LOG_INFO, "{\"n\": 1}", "hello");
+    jj_emit(attempt, "half \033[31mway", "[1, 2]");
     jj_log(attempt, JJ_LOG_ERROR, NULL, "two\nlines and a \033[31mcolour");
     return jj_done(attempt, "{\"greeted\": true}", 17);
 }
@@ -316,6 +317,26 @@ static void logs_prints_what_the_handler_logged(void **state)
                                    "\"attempt\":1}\n{\"time\":"));
 }
 
+static void logs_prints_custom_events_if_told_to(void **state)
+{
+    struct desk *desk = *state;
+    struct cli cli = cli_of(desk);
+
+    start_worker(desk);
+    enqueue_and_end(desk, "greet", "one", JJ_COMPLETED);
+    const char *output = cli_output(&cli, CLI_ARGS("logs", "one", "--events"), ENDING_DONE);
+    assert_int_equal(lines_of(output), 3);
+    assert_non_null(strstr(output, "Z\t1\tinfo\thello\t{\"n\": 1}\n"));
+    assert_non_null(strstr(output, "Z\t1\tevent\thalf "));
+    assert_non_null(strstr(output, "way\t[1, 2]\n"));
+    assert_non_null(strstr(output, "Z\t1\terror\ttwo"));
+    assert_null(strchr(output, '\033'));
+    assert_int_equal(lines_of(cli_output(&cli, CLI_ARGS("logs", "one", "-en2"), ENDING_DONE)), 2);
+    output = cli_output(&cli, CLI_ARGS("logs", "one", "-e", "--json"), ENDING_DONE);
+    assert_non_null(strstr(output, ",\"data\":[1, 2],\"attempt\":1}\n"));
+    cli_errors(&cli, CLI_ARGS("logs", "one", "-e", "-f"), ENDING_USAGE);
+}
+
 static void stats_counts_by_name_and_status(void **state)
 {
     struct desk *desk = *state;
@@ -352,6 +373,7 @@ int main(void)
         TEST(what_is_not_cancelled_is_said_and_the_rest_goes_on),
         TEST(retry_revives_a_failed_job),
         TEST(logs_prints_what_the_handler_logged),
+        TEST(logs_prints_custom_events_if_told_to),
         TEST(stats_counts_by_name_and_status),
     };
 

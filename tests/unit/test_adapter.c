@@ -95,6 +95,20 @@ static jj_status add_line(struct fixture *fixture, const char *id, uint64_t plac
     return fixture->adapter->add_line(fixture->storage, id, &line, &err);
 }
 
+static jj_status add_event(struct fixture *fixture, const char *id, uint64_t place,
+                           const char *event)
+{
+    const jj_line line = {.place = place,
+                          .time_ms = (int64_t)place * 10,
+                          .level = JJ_LOG_WARN,
+                          .attempt = 2,
+                          .message = "",
+                          .data = place % 2 == 0 ? NULL : "{\"a\":1}",
+                          .event = event};
+
+    return fixture->adapter->add_line(fixture->storage, id, &line, &err);
+}
+
 static void store(struct fixture *fixture, const jj_record *record)
 {
     begin(fixture);
@@ -173,7 +187,10 @@ static bool write_line(void *ctx, const jj_line *line)
         assert_null(line->data);
     else
         assert_string_equal(line->data, "{\"a\":1}");
-    snprintf(text + at, 1024 - at, "%llu:%s ", (unsigned long long)line->place, line->message);
+    if (line->event != NULL)
+        assert_string_equal(line->message, "");
+    snprintf(text + at, 1024 - at, "%llu:%s ", (unsigned long long)line->place,
+             line->event != NULL ? line->event : line->message);
     return strcmp(line->message, "stop") != 0;
 }
 
@@ -793,6 +810,23 @@ static void lines_come_by_their_places(void **state)
     assert_string_equal(lines_of(fixture, "a", 10), "10:uno 20:due 25:stop ");
 }
 
+static void events_are_kept_among_the_lines(void **state)
+{
+    struct fixture *fixture = *state;
+    jj_record record = full("a");
+
+    store(fixture, &record);
+    begin(fixture);
+    assert_ok(add_event(fixture, "a", 11, "[ready]"));
+    assert_ok(add_line(fixture, "a", 10, "one"));
+    assert_ok(add_event(fixture, "a", 20, "[half]"));
+    assert_ok(add_event(fixture, "a", 30, "[gone]"));
+    assert_ok(add_line(fixture, "a", 30, "three"));
+    commit(fixture);
+    assert_string_equal(lines_of(fixture, "a", 10), "10:one 11:[ready] 20:[half] 30:three ");
+    assert_string_equal(lines_of(fixture, "a", 2), "10:one 11:[ready] ");
+}
+
 static void counts_come_by_name_without_zeros(void **state)
 {
     struct fixture *fixture = *state;
@@ -1113,6 +1147,7 @@ int main(void)
         TEST(finished_rows_come_by_when_they_were),
         TEST(pages_follow_each_other_through_equal_times),
         TEST(lines_come_by_their_places),
+        TEST(events_are_kept_among_the_lines),
         TEST(counts_come_by_name_without_zeros),
         TEST(rows_and_lists_are_those_of_a_model),
         TEST(readers_see_whole_commits_while_it_is_written),

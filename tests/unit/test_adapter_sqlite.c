@@ -412,17 +412,59 @@ static void other_files_are_not_taken_for_an_index(void **state)
     assert_int_equal(try_to_open(path), JJ_ERR_PROTOCOL); /* no version */
     tamper("PRAGMA user_version = 1");
     assert_int_equal(try_to_open(path), JJ_ERR_PROTOCOL); /* other tables */
+    tamper("PRAGMA user_version = 2");
+    assert_int_equal(try_to_open(path), JJ_ERR_PROTOCOL);
 }
 
 static void a_newer_version_is_named(void **state)
 {
     (void)state;
     make_index();
-    tamper("PRAGMA user_version = 2");
+    tamper("PRAGMA user_version = 3");
     assert_int_equal(try_to_open(path), JJ_ERR_PROTOCOL);
-    assert_non_null(strstr(err.text, "version 2, of a newer jetjobs"));
-    tamper("PRAGMA user_version = 1");
+    assert_non_null(strstr(err.text, "version 3, of a newer jetjobs"));
+    tamper("PRAGMA user_version = 2");
     assert_ok(try_to_open(path));
+}
+
+static bool write_line(void *ctx, const jj_line *line)
+{
+    char *text = ctx;
+    size_t at = strlen(text);
+
+    snprintf(text + at, 100 - at, "%s%s ", line->event == NULL ? "" : "event ",
+             line->event == NULL ? line->message : line->event);
+    return true;
+}
+
+static void a_file_of_the_first_version_keeps_its_rows(void **state)
+{
+    (void)state;
+    const jj_offsets offsets = {.events = {.seq = 7, .created = "then"}};
+    const jj_line line = {.place = 1, .message = "line"};
+    const jj_line event = {.place = 2, .message = "", .event = "half"};
+    const jj_record record = {.id = "a", .name = "x", .state = JJ_PENDING};
+    jj_offsets read;
+    char text[100] = "";
+    void *storage = open_index();
+
+    assert_ok(adapter->begin(storage, &err));
+    assert_ok(adapter->create(storage, &record, &err));
+    assert_ok(adapter->add_line(storage, "a", &line, &err));
+    assert_ok(adapter->commit(storage, &offsets, &err));
+    adapter->close(storage);
+    tamper("ALTER TABLE line DROP COLUMN event; PRAGMA user_version = 1");
+
+    storage = open_index();
+    assert_int_equal(number_of("PRAGMA user_version"), 2);
+    assert_ok(adapter->offsets(storage, &read, &err));
+    assert_int_equal(read.events.seq, 7);
+    assert_ok(adapter->begin(storage, &err));
+    assert_ok(adapter->add_line(storage, "a", &event, &err));
+    assert_ok(adapter->commit(storage, &offsets, &err));
+    assert_ok(adapter->get_lines(storage, "a", 10, write_line, text, &err));
+    assert_string_equal(text, "line event half ");
+    adapter->close(storage);
 }
 
 static void a_file_cut_short_is_damaged(void **state)
@@ -751,6 +793,7 @@ int main(void)
         TEST(nothing_is_left_of_what_was_removed),
         TEST(other_files_are_not_taken_for_an_index),
         TEST(a_newer_version_is_named),
+        TEST(a_file_of_the_first_version_keeps_its_rows),
         TEST(a_file_cut_short_is_damaged),
         TEST(a_file_without_its_log_is_an_older_one),
         TEST(a_lost_file_is_an_empty_one),

@@ -221,6 +221,8 @@ static void logs_have_one_object_a_line(void **state)
          .data = "{\"ms\":63}",
          .attempt = 2},
         {.level = JJ_LOG_DEBUG, .message = "a\nb", .attempt = 3},
+        {.level = JJ_LOG_INFO, .message = "", .event = "half", .data = "[1]", .attempt = 4},
+        {.level = JJ_LOG_INFO, .message = "", .event = "\"", .attempt = 4},
     };
     jj_lines lines = {.lines = log_lines, .count = 1};
     const struct answer answer = {.verb = VERB_LOGS, .lines = &lines};
@@ -230,6 +232,10 @@ static void logs_have_one_object_a_line(void **state)
     lines.lines = log_lines + 1;
     assert_answer(answer, "{\"logs\":[{\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"debug\","
                           "\"message\":\"a\\nb\",\"attempt\":3}]}");
+    lines = (jj_lines){.lines = log_lines + 2, .count = 2};
+    assert_answer(answer, "{\"logs\":[{\"time\":\"1970-01-01T00:00:00.000Z\",\"event\":\"half\","
+                          "\"data\":[1],\"attempt\":4},{\"time\":\"1970-01-01T00:00:00.000Z\","
+                          "\"event\":\"\\\"\",\"attempt\":4}]}");
     lines.count = 0;
     assert_answer(answer, "{\"logs\":[]}");
 }

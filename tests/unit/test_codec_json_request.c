@@ -88,6 +88,16 @@ static void empty_body_is_an_empty_object(void **state)
     assert_refused(VERB_GET_BY_NAME, "", "name is missing");
 }
 
+static void logs_may_be_asked_for_with_events(void **state)
+{
+    (void)state;
+    assert_false(read_ok(VERB_LOGS, "{\"id\":\"1\"}").events);
+    assert_false(read_ok(VERB_LOGS, "{\"id\":\"1\",\"events\":false}").events);
+    assert_false(read_ok(VERB_LOGS, "{\"id\":\"1\",\"events\":null}").events);
+    assert_true(read_ok(VERB_LOGS, "{\"id\":\"1\",\"events\":true}").events);
+    read_ok(VERB_GET, "{\"id\":\"1\",\"events\":1}");
+}
+
 static void whole_query_is_read(void **state)
 {
     (void)state;
@@ -223,7 +233,8 @@ static void hostile_requests_are_refused_with_a_reason(void **state)
         {VERB_GET_BY_NAME, "{\"name\":\"a\",\"limit\":18446744073709551617}",
          "request has a number beyond 64 bits: too big integer"},
         {VERB_GET_BY_NAME, "{\"name\":\"a\",\"limit\":[]}", "limit [] is not an integer from 1"},
-        {VERB_LOGS, "{\"id\":\"a\",\"limit\":1002}", "limit 1002 is not an integer from 1 to 1001"},
+        {VERB_LOGS, "{\"id\":\"a\",\"limit\":2002}", "limit 2002 is not an integer from 1 to 2001"},
+        {VERB_LOGS, "{\"id\":\"a\",\"events\":1}", "events 1 is not true or false"},
         {VERB_LOGS, "{\"id\":\"a\",\"limit\":false}", "limit false is not an integer from 1 to"},
     };
 
@@ -381,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_of_the_readme_are_read),
         cmocka_unit_test(empty_body_is_an_empty_object),
+        cmocka_unit_test(logs_may_be_asked_for_with_events),
         cmocka_unit_test(whole_query_is_read),
         cmocka_unit_test(null_is_as_good_as_absent),
         cmocka_unit_test(unknown_members_are_passed_over),

@@ -197,20 +197,22 @@ static void log_lines_come_back(void **state)
          .data = "{\"ms\":63}",
          .attempt = UINT32_MAX},
         {.time_ms = -1, .level = JJ_LOG_DEBUG, .message = ""},
+        {.time_ms = 1, .level = JJ_LOG_INFO, .message = "", .event = "half way", .data = "5"},
     };
-    jj_lines lines = {.lines = log_lines, .count = 2};
+    jj_lines lines = {.lines = log_lines, .count = 3};
     const struct answer answer = {.verb = VERB_LOGS, .lines = &lines};
     struct answer back;
 
     write_and_read(&answer, &back);
-    assert_int_equal(jj_lines_count(back.lines), 2);
-    for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(jj_lines_count(back.lines), 3);
+    for (size_t i = 0; i < 3; i++) {
         const jj_log_line *line = jj_lines_get(back.lines, i);
         assert_true(line->time_ms == log_lines[i].time_ms);
         assert_int_equal(line->level, log_lines[i].level);
         assert_int_equal(line->attempt, log_lines[i].attempt);
         assert_same_text(line->message, log_lines[i].message);
         assert_same_text(line->data, log_lines[i].data);
+        assert_same_text(line->event, log_lines[i].event);
     }
     jj__answer_done(&back);
 
@@ -508,15 +510,16 @@ static void log_lines_are_put_right(void **state)
     (void)state;
     struct answer answer = {.verb = VERB_LOGS};
 
-    /* level "loud", message FF, data "{" */
-    assert_int_equal(jj__pb_read_answer(BYTES("\x0A\x0C\x12\x04"
-                                              "loud\x1A\x01\xFF\x22\x01{"),
+    /* level "loud", message FF, data "{", event FF */
+    assert_int_equal(jj__pb_read_answer(BYTES("\x0A\x0F\x12\x04"
+                                              "loud\x1A\x01\xFF\x22\x01{\x32\x01\xFF"),
                                         &answer, NULL),
                      JJ_OK);
     const jj_log_line *line = jj_lines_get(answer.lines, 0);
     assert_int_equal(line->level, JJ_LOG_INFO);
     assert_string_equal(line->message, "?");
     assert_null(line->data);
+    assert_string_equal(line->event, "?");
     jj__answer_done(&answer);
 }
 
@@ -586,12 +589,12 @@ static void answer_has_no_more_than_was_asked_for(void **state)
     assert_flood_refused(VERB_GET_BY_NAME, BYTES(job), 1001,
                          "the answer of the index has too many jobs");
 
-    bytes = flood(BYTES("\x0A\x00"), 1001);
-    assert_int_equal(jj__pb_read_answer(bytes, 2002, &logs, NULL), JJ_OK);
-    assert_int_equal(jj_lines_count(logs.lines), 1001);
+    bytes = flood(BYTES("\x0A\x00"), 2001);
+    assert_int_equal(jj__pb_read_answer(bytes, 4002, &logs, NULL), JJ_OK);
+    assert_int_equal(jj_lines_count(logs.lines), 2001);
     jj__answer_done(&logs);
     free(bytes);
-    assert_flood_refused(VERB_LOGS, BYTES("\x0A\x00"), 1002,
+    assert_flood_refused(VERB_LOGS, BYTES("\x0A\x00"), 2002,
                          "the answer of the index has too many log lines");
 }
 

@@ -65,7 +65,8 @@ static void every_request_comes_back(void **state)
     assert_comes_back(&(struct request){.verb = VERB_GET, .id = SIXTY_FOUR, .limit = 100});
     assert_comes_back(&(struct request){.verb = VERB_CANCEL, .id = "17", .limit = 100});
     assert_comes_back(&(struct request){.verb = VERB_RETRY, .id = "17", .limit = 100});
-    assert_comes_back(&(struct request){.verb = VERB_LOGS, .id = "17", .limit = 1001});
+    assert_comes_back(&(struct request){.verb = VERB_LOGS, .id = "17", .limit = 2001});
+    assert_comes_back(&(struct request){.verb = VERB_LOGS, .id = "17", .limit = 5, .events = true});
     assert_comes_back(&(struct request){.verb = VERB_LOGS, .id = "17", .limit = 1});
     assert_comes_back(&(struct request){.verb = VERB_STATS, .limit = 100});
 }
@@ -209,8 +210,8 @@ static void hostile_requests_are_refused_with_a_reason(void **state)
          "limit 4294967295 is not an integer from 1 to 1000"},
         {VERB_LOGS,
          BYTES("\x0A\x01"
-               "1\x10\xEA\x07"),
-         "limit 1002 is not an integer from 1 to 1001"},
+               "1\x10\xD2\x0F"),
+         "limit 2002 is not an integer from 1 to 2001"},
     };
 
     for (size_t i = 0; i < COUNT(table); i++)

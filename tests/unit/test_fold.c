@@ -878,6 +878,28 @@ static void so_many_log_lines_are_kept_and_the_rest_counted(void **state)
     assert_int_equal(row.marks.lines_dropped, UINT32_MAX);
 }
 
+static void custom_events_and_log_lines_leave_each_other_room(void **state)
+{
+    (void)state;
+    struct row row;
+    struct event event = {.type = EVENT_EVENT, .id = "j", .name = "n", .event = "half"};
+    const struct event line = {.type = EVENT_LOG, .id = "j", .name = "n"};
+
+    jj__row_init(&row, "j");
+    for (int i = 0; i < JJ__LINES_MAX; i++)
+        assert_true(jj__fold_line(&row, &event));
+    assert_false(jj__fold_line(&row, &event));
+    assert_true(jj__fold_line(&row, &line));
+    assert_int_equal(row.marks.lines, 1);
+    assert_int_equal(row.marks.lines_dropped, 0);
+    assert_int_equal(row.marks.custom, JJ__LINES_MAX);
+    assert_int_equal(row.marks.custom_dropped, 1);
+    row.changed = false;
+    event.event = NULL;
+    assert_false(jj__fold_line(&row, &event));
+    assert_false(row.changed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -918,6 +940,7 @@ int main(void)
         cmocka_unit_test(an_anomaly_brings_no_content),
         cmocka_unit_test(the_header_of_a_job_says_how_many_attempts_it_may_have),
         cmocka_unit_test(so_many_log_lines_are_kept_and_the_rest_counted),
+        cmocka_unit_test(custom_events_and_log_lines_leave_each_other_room),
     };
 
     return cmocka_run_group_tests_name("fold", tests, NULL, NULL);

@@ -180,11 +180,16 @@ static struct event event_of(const struct world *w, enum event_type type)
                           .worker = w->is.worker};
 }
 
+static bool is_line(const struct event *event)
+{
+    return event->type == EVENT_LOG || event->type == EVENT_EVENT;
+}
+
 static struct said *say_event(struct history *h, const struct world *w, struct event event)
 {
     struct said *said = say(h, EVENTS, w->of);
 
-    said->kind = event.type == EVENT_LOG ? LINE : EVENT;
+    said->kind = is_line(&event) ? LINE : EVENT;
     said->event = event;
     said->event.time_ms = said->time_ms;
     return said;
@@ -522,12 +527,11 @@ static void repeat(struct history *h, struct world *w)
 
 static void tell_something(struct history *h, struct world *w)
 {
-    if (chance(h, 50)) {
-        say_event(h, w, event_of(w, EVENT_LOG));
-        w->lines++;
-    } else {
-        say_event(h, w, event_of(w, EVENT_EVENT));
-    }
+    struct event event = event_of(w, chance(h, 50) ? EVENT_LOG : EVENT_EVENT);
+
+    event.event = "half";
+    say_event(h, w, event);
+    w->lines++;
 }
 
 static void disturb(struct history *h, struct world *w)
@@ -676,7 +680,7 @@ static void make_nonsense(struct history *h, uint64_t seed)
                                      .run_at_ms = below(h, 4),
                                      .percent = below(h, 101)};
         said->kind = stream != EVENTS ? MESSAGE : chance(h, 50) ? CLAIM : EVENT;
-        if (said->kind == EVENT && said->event.type == EVENT_LOG)
+        if (said->kind == EVENT && is_line(&said->event))
             said->kind = LINE;
     }
 }

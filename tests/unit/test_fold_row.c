@@ -37,6 +37,8 @@ static void fill_marks(struct marks *marks)
         .schedule_seq = 10,
         .lines = 11,
         .lines_dropped = 12,
+        .custom = 13,
+        .custom_dropped = 14,
     };
 }
 
@@ -86,14 +88,16 @@ static void a_stored_row_comes_back_as_it_was(void **state)
     assert_int_equal(again.marks.schedule_seq, 10);
     assert_int_equal(again.marks.lines, 11);
     assert_int_equal(again.marks.lines_dropped, 12);
+    assert_int_equal(again.marks.custom, 13);
+    assert_int_equal(again.marks.custom_dropped, 14);
 }
 
-/* Bytes that a file of the first version has: they must be read for ever. */
+/* Bytes that a file has, and one of the first version had: they must be read for ever. */
 static void marks_have_a_fixed_form(void **state)
 {
     (void)state;
     static const unsigned char form[] = {
-        1,                                                          /* version */
+        2,                                                          /* version */
         1,    0,    0,    0,    0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0, /* events */
         0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 6,          /* */
         5,    0,    0,    0,    6,    0,    0,    0,    7, 0, 0, 0, /* queue */
@@ -103,14 +107,24 @@ static void marks_have_a_fixed_form(void **state)
         8,    0,    0,    0,    9,    0,    0,    0,    4,          /* attempts, content */
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,             /* sequences */
         10,   0,    0,    0,    0,    0,    0,    0,                /* */
-        11,   0,    0,    0,    12,   0,    0,    0};               /* lines */
-    struct row row;
+        11,   0,    0,    0,    12,   0,    0,    0,                /* lines */
+        13,   0,    0,    0,    14,   0,    0,    0};               /* custom events */
+    struct row row, old;
+    unsigned char first[sizeof(form) - 8];
 
     jj__row_init(&row, "j");
     fill_marks(&row.marks);
     jj__row_seal(&row);
     assert_int_equal(row.record.marks_len, sizeof(form));
     assert_memory_equal(row.record.marks, form, sizeof(form));
+
+    memcpy(first, form, sizeof(first));
+    first[0] = 1;
+    const jj_record record = {.id = "j", .name = "n", .marks = first, .marks_len = sizeof(first)};
+    assert_true(jj__row_load(&old, &record));
+    assert_int_equal(old.marks.lines_dropped, 12);
+    assert_int_equal(old.marks.custom, 0);
+    assert_int_equal(old.marks.custom_dropped, 0);
 }
 
 static bool loads(const unsigned char *marks, size_t len)
@@ -140,9 +154,12 @@ static void marks_that_can_not_be_right_are_refused(void **state)
     assert_true(loads(marks, len));
     for (size_t other = 0; other < sizeof(marks); other++)
         assert_int_equal(loads(marks, other), other == len);
-    marks[0] = 2;
+    marks[0] = 1; /* has fewer */
     assert_false(loads(marks, len));
-    marks[0] = 1;
+    assert_true(loads(marks, len - 8));
+    marks[0] = 3;
+    assert_false(loads(marks, len));
+    marks[0] = 2;
     marks[21] = JJ_STATES;
     assert_false(loads(marks, len));
     marks[21] = JJ_CANCELLED;

@@ -176,7 +176,7 @@ static void what_is_read_is_always_what_is_written(void **state)
 
 /* ---- requests ---- */
 
-static const int64_t numbers[] = {0, 1, 1000, 1001, 1002, -1, INT64_MAX, INT64_MIN};
+static const int64_t numbers[] = {0, 1, 1000, 1001, 1002, -1, INT64_MAX, INT64_MIN, 2001, 2002};
 
 static void assert_filled(struct request *request, struct asked asked)
 {
@@ -296,13 +296,15 @@ static void limit_must_be_in_range(void **state)
                    "limit -9223372036854775808 is not an integer from 1 to 1000");
 
     assert_filled(&logs, (struct asked){.id = "17"});
-    assert_int_equal(logs.limit, 1001);
-    assert_filled(&logs, (struct asked){.id = "17", .limit = &numbers[3]});
-    assert_int_equal(logs.limit, 1001);
-    assert_refused(logs, (struct asked){.id = "17", .limit = &numbers[4]},
-                   "limit 1002 is not an integer from 1 to 1001");
+    assert_int_equal(logs.limit, 2001);
+    assert_false(logs.events);
+    assert_filled(&logs, (struct asked){.id = "17", .limit = &numbers[8], .events = true});
+    assert_int_equal(logs.limit, 2001);
+    assert_true(logs.events);
+    assert_refused(logs, (struct asked){.id = "17", .limit = &numbers[9]},
+                   "limit 2002 is not an integer from 1 to 2001");
     assert_refused(logs, (struct asked){.id = "17", .limit = &numbers[5]},
-                   "limit -1 is not an integer from 1 to 1001");
+                   "limit -1 is not an integer from 1 to 2001");
 }
 
 static void name_of_the_subject_is_the_name(void **state)
