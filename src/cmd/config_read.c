@@ -334,6 +334,15 @@ static void refuse_plugin_keys(struct reader *reader, const struct file_handler 
             wrong(reader, keys[i].key, "not with a plugin, which says this of each handler itself");
 }
 
+static const char *subject_of(struct reader *reader, const char *subject)
+{
+    jj_error err;
+
+    if (subject != NULL && jj__subject_check("subject", subject, &err) != JJ_OK)
+        wrong(reader, "request", "%s", err.text);
+    return subject;
+}
+
 static void read_what_runs(struct reader *reader, const struct file_handler *from,
                            struct handler_config *handler)
 {
@@ -344,7 +353,7 @@ static void read_what_runs(struct reader *reader, const struct file_handler *fro
               ways == 0 ? "nothing to run" : "more than one thing to run");
         return;
     }
-    handler->request = from->request;
+    handler->request = subject_of(reader, from->request);
     handler->plugin = path_of(reader, from->plugin);
     if (from->exec != NULL)
         read_exec(reader, from, &handler->exec);

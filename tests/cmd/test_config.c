@@ -347,6 +347,9 @@ static void what_is_wrong_is_said_with_its_line(void **state)
          NAME ":2: handlers[0]: no name: the name of the jobs that it runs"},
         {"handlers:\n- name: a\n  exec: [x]\n  request: y",
          NAME ":2: handlers[0]: more than one thing to run: one of exec, request and plugin"},
+        {"handlers:\n- { name: a, request: svc resize }",
+         NAME ":2: handlers[0].request: subject 'svc resize' is not 1 to 255 bytes of tokens with "
+              "dots between, without wildcards and spaces"},
         {"handlers:\n- name: a\n  plugin: x",
          NAME ":2: handlers[0].name: not with a plugin, which says this of each handler itself"},
         {"handlers:\n- name: a b\n  exec: [x]",

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "utf8.h"
 
-void must(bool yes)
+void must_failed(const char *file, int line, const char *claim)
 {
-    if (!yes)
-        abort();
+    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, claim);
+    abort();
 }
 
 void must_be_line(const jj_error *err)

@@ -4,7 +4,6 @@
 
 /* What the fuzz targets share: claims about what was read, and an input in pieces. */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,7 +13,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-void must(bool yes);
+/* Says what does not hold, and where, and ends the process: that is what a fuzzer finds. */
+#define must(claim) ((claim) ? (void)0 : must_failed(__FILE__, __LINE__, #claim))
+_Noreturn void must_failed(const char *file, int line, const char *claim);
 
 /* An error is one line of UTF-8, fit for a log. */
 void must_be_line(const jj_error *err);
