@@ -2,7 +2,8 @@
 
 /* The examples in other languages do what they say, beside a worker that sends their jobs where
  * their jetjobs.yaml says, and an index service. Each is copied to a folder of the test's own.
- * JETJOBS_SOURCE is the source tree, NODE_FOLDER where the packages of the example in Node are. */
+ * JETJOBS_SOURCE is the source tree, NODE_FOLDER where the packages of the example in Node are,
+ * CONFORMANCE the judge of the wire contract. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -100,6 +101,21 @@ static bool install_packages(void)
     return status == 0;
 }
 
+/* Copy the example with its packages; mistake: NULL, or one for sed to make in jobs.js. */
+static void copy_node(struct crew *crew, const char *mistake, char folder[TEMP_PATH_SIZE])
+{
+    char file[TEMP_PATH_SIZE + 64], link[TEMP_PATH_SIZE + 64];
+    const char *const sed[] = {"sed", "-i", mistake, file, NULL};
+    const char *const ln[] = {"ln", "-sfn", NODE_FOLDER "/node_modules", link, NULL};
+
+    copy_example(crew, "node", folder);
+    snprintf(file, sizeof(file), "%s/jobs.js", folder);
+    snprintf(link, sizeof(link), "%s/node_modules", folder);
+    run(ln);
+    if (mistake != NULL)
+        run(sed);
+}
+
 static void a_client_in_node_needs_no_library(void **state)
 {
     struct crew *crew = *state;
@@ -122,13 +138,113 @@ static void a_client_in_node_needs_no_library(void **state)
 
     if (!install_packages())
         skip();
-    char folder[TEMP_PATH_SIZE], link[TEMP_PATH_SIZE + 64];
-    copy_example(crew, "node", folder);
-    snprintf(link, sizeof(link), "%s/node_modules", folder);
-    const char *const ln[] = {"ln", "-s", NODE_FOLDER "/node_modules", link, NULL};
-    run(ln);
+    char folder[TEMP_PATH_SIZE];
+    copy_node(crew, NULL, folder);
     work(crew, "greet", "svc.greet", NULL);
     expect_demo(node, folder, parts);
+}
+
+/* The client in Node that is judged: each job reaches one of the two that serve. */
+static const char produce[] =
+    "import { connect } from '@nats-io/transport-node';"
+    "import { enqueue, schedule } from './jobs.js';"
+    "const nc = await connect({ servers: process.argv[1] });"
+    "await enqueue(nc, 'greet', { name: 'Ada' }, { maxAttempts: 5 });"
+    "await schedule(nc, 'greet', { name: 'Bob' }, new Date(Date.now() + 3600_000));"
+    "await nc.close();";
+static const char serve[] =
+    "import { connect } from '@nats-io/transport-node';"
+    "import { Permanent, serve } from './jobs.js';"
+    "const nc = await connect({ servers: process.argv[1] });"
+    "const greet = (data) => {"
+    "  if (typeof data?.name !== 'string') throw new Permanent('nobody to greet');"
+    "  return `hello, ${data.name}`;"
+    "};"
+    "serve(nc, 'svc.greet', greet);"
+    "serve(nc, 'svc.greet', greet);"
+    "await nc.flush();"
+    "console.log('ready');";
+
+/* A mistake that is put into the client, as sed has it, and what the judge says; no mistake: it
+ * has nothing to say. */
+struct judgement {
+    const char *mistake, *said;
+};
+
+static struct process *start_node(struct crew *crew, const char *folder, const char *script)
+{
+    const char *const argv[] = {"node", "--input-type=module", "-e",
+                                script, crew->server.url,      NULL};
+
+    return process_start(argv, &(struct process_options){.dir = folder});
+}
+
+static struct process *start_judge(struct crew *crew, const char *mode, const char *what,
+                                   const char *option, const char *value)
+{
+    const char *const argv[] = {CONFORMANCE, "--url", crew->server.url, mode, what, option,
+                                value,       NULL};
+
+    return process_start(argv, NULL);
+}
+
+static void expect_verdict(struct process *judge, const struct judgement *expected)
+{
+    int status = process_wait(judge, 2 * WAIT_MS);
+
+    if (status != (expected->mistake == NULL ? 0 : 1) ||
+        strstr(process_output(judge), expected->said) == NULL)
+        fail_msg("'%s' gave %d: %s", expected->said, status, process_output(judge));
+    process_free(judge);
+}
+
+static void judge_producer(struct crew *crew, const char *folder, const struct judgement *expected)
+{
+    struct process *judge = start_judge(crew, "producer", "greet", "--count", "2");
+    assert_true(process_wait_errors(judge, "listening"));
+    struct process *producer = start_node(crew, folder, produce);
+
+    expect_verdict(judge, expected);
+    process_free(producer);
+}
+
+static void judge_handler(struct crew *crew, const char *folder, const struct judgement *expected)
+{
+    struct process *handler = start_node(crew, folder, serve);
+    assert_true(process_wait_output(handler, "ready"));
+
+    expect_verdict(start_judge(crew, "handler", "svc.greet", "--data", "{\"name\":\"Ada\"}"),
+                   expected);
+    process_free(handler);
+}
+
+static void a_client_in_node_is_judged(void **state)
+{
+    static const struct judgement producers[] = {
+        {NULL, "0 broken, 0 advised otherwise"},
+        {"s/Job-Max-Attempts/Job-Attempts-Max/", "BROKEN  known-names: 'Job-Attempts-Max'"},
+        {"s/Job-Run-At/job-run-at/", "BROKEN  exact-names: 'job-run-at'"},
+        {"s/jobs\\.due/jobs.enqueue/", "BROKEN  schedule-target: it is 'jobs.enqueue.greet'"},
+    };
+    static const struct judgement handlers[] = {
+        {NULL, "0 broken, 0 advised otherwise"},
+        {"s/\"400\"/\"no name\"/", "BROKEN  error-code: the code is 'no name'"},
+        {"s/queue: \"handlers\",//", "BROKEN  answered-once: a plain job: 2 answers"},
+    };
+    struct crew *crew = *state;
+    char folder[TEMP_PATH_SIZE];
+
+    if (!install_packages())
+        skip();
+    crew_open(crew, NULL); /* makes the streams */
+    for (size_t i = 0; i < sizeof(producers) / sizeof(producers[0]); i++) {
+        copy_node(crew, producers[i].mistake, folder);
+        judge_producer(crew, folder, &producers[i]);
+    }
+    for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+        copy_node(crew, handlers[i].mistake, folder);
+        judge_handler(crew, folder, &handlers[i]);
+    }
 }
 
 /* ---- the shell ---- */
@@ -170,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORY(a_client_in_node_needs_no_library),
+        STORY(a_client_in_node_is_judged),
         STORY(a_shell_will_do),
     };
 
