@@ -16,6 +16,7 @@
 #define NEARLY_FULL_PERCENT 80
 #define CLOCK_SLACK_MS      1000
 #define LAG_MAX             10000
+#define ERR_NO_LEADER       10008 /* JSClusterNotAvailErr */
 
 #define SERVER "server"
 
@@ -48,7 +49,11 @@ static void check_server(struct doctor *doctor)
     if (version != NULL && is_older(version, "2.14.4"))
         jj__doctor_say(doctor, SEVERITY_ERROR, SERVER, "upgrade it",
                        "nats-server %.40s is too old: jetjobs needs 2.14.4 or later", version);
-    if (doctor->account.status == JJ_ERR_UNAVAILABLE || doctor->account.code != 0)
+    if (doctor->account.code == ERR_NO_LEADER)
+        jj__doctor_say(doctor, SEVERITY_ERROR, SERVER, "bring servers back, or wait a moment",
+                       "JetStream has no leader: most servers of the cluster are gone, or do not "
+                       "agree yet");
+    else if (doctor->account.status == JJ_ERR_UNAVAILABLE || doctor->account.code != 0)
         jj__doctor_say(doctor, SEVERITY_ERROR, SERVER,
                        "switch it on in the server's configuration, and for this account",
                        "JetStream does not answer: jobs can't be stored");

@@ -117,21 +117,30 @@ static void check_names(struct doctor *doctor)
     }
 }
 
+/* In a cluster, those whose servers did not answer are missing in the list. */
+static bool is_whole(const struct doctor_fact *consumers)
+{
+    const json_t *answer = consumers->answer;
+
+    return answer != NULL && consumers->code == 0 &&
+           json_array_size(json_object_get(answer, "missing")) == 0 &&
+           json_array_size(json_object_get(answer, "consumers")) >=
+               (size_t)jj__doctor_number(answer, "total");
+}
+
 /* Jobs of names that no worker has ever had; only if the whole list was seen. */
 static void check_strays(struct doctor *doctor)
 {
-    const json_t *answer = doctor->consumers.answer;
     const json_t *state = json_object_get(doctor->streams[DOCTOR_JOBS].answer, "state");
     const char *subject;
     json_t *count;
 
-    if (json_array_size(json_object_get(answer, "consumers")) <
-        (size_t)jj__doctor_number(answer, "total"))
+    if (!is_whole(&doctor->consumers))
         return;
     json_object_foreach(json_object_get(state, "subjects"), subject, count)
     {
         char about[128];
-        if (answer == NULL || find_consumer(doctor, subject) != NULL)
+        if (find_consumer(doctor, subject) != NULL)
             continue;
         snprintf(about, sizeof(about), "jobs %.64s", strrchr(subject, '.') + 1);
         jj__doctor_say(doctor, SEVERITY_ERROR, about, "start a worker with a handler of that name",

@@ -154,6 +154,27 @@ static void jetstream_is_off(void **state)
     expect(*state, "error: server: JetStream does not answer: jobs can't be stored\n    switch it");
 }
 
+/* A cluster where one server of three is left: what its API says then. */
+static void most_servers_are_gone(void **state)
+{
+    struct clinic *clinic = *state;
+    static const char *const answers[][2] = {
+        {"$JS.API.INFO", "{\"error\":{\"code\":503,\"err_code\":10008}}"},
+        {"$JS.API.STREAM.INFO.JOBS",
+         "{\"config\":{},\"state\":{\"messages\":1,\"subjects\":{\"jobs.enqueue.mail\":1}}}"},
+        {"$JS.API.CONSUMER.LIST.JOBS", "{\"total\":0,\"consumers\":[],\"missing\":[\"mail\"]}"},
+    };
+    struct listener *listeners[COUNT(answers)];
+
+    for (size_t i = 0; i < COUNT(answers); i++)
+        listeners[i] = nats_client_listen(clinic->stranger, answers[i][0], answers[i][1]);
+    const char *output = doctor(clinic, 1);
+    assert_non_null(strstr(output, "error: server: JetStream has no leader: most servers of the "));
+    assert_null(strstr(output, "no worker has ever had that name"));
+    for (size_t i = 0; i < COUNT(answers); i++)
+        listener_close(listeners[i]);
+}
+
 static void streams_are_not_there(void **state)
 {
     expect(*state, "error: stream JOBS: it is not there\n    jetjobs provision\n");
@@ -353,6 +374,7 @@ int main(void)
         TEST(a_healthy_broker_is_fine, begin_healthy),
         TEST(json_has_a_line_for_each_finding, begin_healthy),
         TEST(jetstream_is_off, begin_without_jetstream),
+        TEST(most_servers_are_gone, begin_without_jetstream),
         TEST(streams_are_not_there, begin_empty),
         TEST(nobody_answers_or_moves, begin_empty),
         TEST(each_setting_that_is_otherwise_is_named, begin_healthy),
