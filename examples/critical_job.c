@@ -101,7 +101,7 @@ static jj_status work(const char *url, char *folder, natsSubscription *sub, jj_e
 
 int main(int argc, char **argv)
 {
-    const char *url = getenv("NATS_URL"); /* NULL: nats://127.0.0.1:4222 */
+    const char *url = getenv("NATS_URL") != NULL ? getenv("NATS_URL") : "nats://127.0.0.1:4222";
     natsConnection *nc = NULL;
     natsSubscription *sub = NULL;
     jj_error err = {.text = "can't listen"};

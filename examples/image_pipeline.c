@@ -255,7 +255,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: image_pipeline PICTURES IMAGE OUTPUT\n");
         return 1;
     }
-    const char *url = getenv("NATS_URL"); /* NULL means nats://127.0.0.1:4222 */
+    const char *url = getenv("NATS_URL") != NULL ? getenv("NATS_URL") : "nats://127.0.0.1:4222";
     struct folders folders = {.pictures = argv[1], .output = argv[3]};
     natsConnection *nc = NULL;
     natsSubscription *sub = NULL;

@@ -2,7 +2,8 @@
 
 // jetjobs from Go, with nothing but the NATS client github.com/nats-io/nats.go.
 //
-//	go run jobs.go [URL]     beside `jetjobs --config ../node/jetjobs.yaml up`
+//	go mod init jobs && go mod tidy     once, in a folder with a copy of this file
+//	go run . [URL]                      beside `jetjobs --config ../node/jetjobs.yaml up`
 //
 // Not built or run by the tests; ../node does the same and is.
 package main

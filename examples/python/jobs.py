@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """jetjobs from Python, with nothing but the NATS client nats-py.
 
+    pip install nats-py       in a virtual environment
     python3 jobs.py [URL]     beside `jetjobs --config ../node/jetjobs.yaml up`
 
 Not run by the tests; ../node does the same and is.
@@ -71,7 +72,10 @@ async def main(url):
     js = nc.jetstream()
 
     async def greet(msg):  # the handler: a worker sends the jobs "greet" here
-        name = json.loads(msg.data or "{}").get("name")
+        try:
+            name = json.loads(msg.data)["name"]
+        except (ValueError, TypeError, KeyError):  # not JSON, not an object, or without it
+            name = None
         if name is None:  # 4xx: trying again can't help; 5xx: it can
             await nc.publish(msg.reply, headers={"Nats-Service-Error-Code": "400",
                                                  "Nats-Service-Error": "nobody to greet"})

@@ -41,7 +41,7 @@ static const char **option(struct arguments *arguments, const char *name)
 
 static bool read_arguments(int argc, char **argv, struct arguments *arguments)
 {
-    arguments->url = getenv("NATS_URL"); /* NULL: nats://127.0.0.1:4222 */
+    arguments->url = getenv("NATS_URL") != NULL ? getenv("NATS_URL") : "nats://127.0.0.1:4222";
     for (int i = 1; i < argc; i++) {
         const char **value = option(arguments, argv[i]);
         if (value != NULL && i + 1 < argc)
