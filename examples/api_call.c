@@ -16,81 +16,36 @@
 #include <jetjobs/jetjobs.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "support/http.h"
 #include "support/http_stub.h"
 #include "support/jobs.h"
 
-struct answer {
-    long status;
-    curl_off_t retry_after_s; /* 0: not said */
-    char body[4096];
-    size_t len;
-};
-
-static size_t keep_body(char *data, size_t size, size_t count, void *user)
-{
-    struct answer *answer = user;
-
-    if (size * count > sizeof(answer->body) - answer->len)
-        return 0; /* more than we want to know: curl makes an error of this */
-    memcpy(answer->body + answer->len, data, size * count);
-    answer->len += size * count;
-    return size * count;
-}
-
-/* The job's id goes along as a key: a server that knows it does nothing twice. */
-static CURLcode post(const char *url, const char *payload, const char *id, struct answer *answer)
-{
-    char key[JJ_NAME_SIZE + 32];
-    CURL *curl = curl_easy_init();
-    if (curl == NULL)
-        return CURLE_OUT_OF_MEMORY;
-
-    snprintf(key, sizeof(key), "Idempotency-Key: %s", id);
-    struct curl_slist *headers = curl_slist_append(NULL, key);
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* it is on this machine */
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, payload);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 10000L);
-    CURLcode error = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
-    curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &answer->retry_after_s);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
-    return error;
-}
-
-static jj_verdict judge(jj_attempt *attempt, CURLcode error, const struct answer *answer)
+static jj_verdict judge(jj_attempt *attempt, const char *failure, const struct http_answer *answer)
 {
     uint32_t number = jj_attempt_number(attempt);
 
-    if (error != CURLE_OK) {
+    if (failure != NULL) {
         printf("attempt %u: no answer\n", number);
-        return jj_retry(attempt, "%s", curl_easy_strerror(error));
+        return jj_retry(attempt, "%s", failure);
     }
-    if (answer->status >= 500 && answer->retry_after_s > 0) {
-        printf("attempt %u: server error %ld, asked to wait %d s\n", number, answer->status,
-               (int)answer->retry_after_s);
-        return jj_retry_in(attempt, answer->retry_after_s * 1000, "server error %ld",
-                           answer->status);
+    if (answer->status >= 500 && answer->retry_after_ms > 0) {
+        printf("attempt %u: server error %d, asked to wait %d s\n", number, answer->status,
+               (int)(answer->retry_after_ms / 1000));
+        return jj_retry_in(attempt, answer->retry_after_ms, "server error %d", answer->status);
     }
     if (answer->status >= 500) {
-        printf("attempt %u: server error %ld\n", number, answer->status);
-        return jj_retry(attempt, "server error %ld", answer->status);
+        printf("attempt %u: server error %d\n", number, answer->status);
+        return jj_retry(attempt, "server error %d", answer->status);
     }
     if (answer->status >= 300)
-        return jj_fail(attempt, "client error %ld", answer->status);
+        return jj_fail(attempt, "client error %d", answer->status);
     return jj_done(attempt, answer->body, answer->len);
 }
 
 static jj_verdict api_call(jj_attempt *attempt, void *user)
 {
-    struct answer answer = {0};
+    struct http_answer answer = {0};
     const char *url = NULL;
     json_t *payload = NULL, *data = job_data(attempt);
     jj_verdict verdict;
@@ -98,9 +53,10 @@ static jj_verdict api_call(jj_attempt *attempt, void *user)
     (void)user;
     if (json_unpack(data, "{s:s, s:o}", "url", &url, "payload", &payload) == 0) {
         char *text = json_dumps(payload, JSON_COMPACT | JSON_ENCODE_ANY);
-        CURLcode error =
-            text != NULL ? post(url, text, jj_attempt_id(attempt), &answer) : CURLE_OUT_OF_MEMORY;
-        verdict = judge(attempt, error, &answer);
+        /* The job's id goes along as a key: a server that knows it does nothing twice. */
+        const char *failure =
+            text != NULL ? http_post(url, text, jj_attempt_id(attempt), &answer) : "no memory";
+        verdict = judge(attempt, failure, &answer);
         free(text);
     } else {
         verdict = jj_fail(attempt, "data is not {\"url\", \"payload\"}");

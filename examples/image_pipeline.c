@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/jobs.h"
+
 #define WAIT_MS 30000
 
 struct folders {
@@ -106,27 +108,10 @@ static jj_verdict process(struct run *run, const json_t *operations)
     return verdict;
 }
 
-/* End with {"processed":true,"operations":[...],"files":[...]}. */
-static jj_verdict finish(jj_attempt *attempt, json_t *operations, json_t *files)
-{
-    json_t *result =
-        json_pack("{s:b, s:O, s:O}", "processed", 1, "operations", operations, "files", files);
-    char *text = json_dumps(result, JSON_COMPACT);
-    jj_verdict verdict = text != NULL ? jj_done(attempt, text, strlen(text))
-                                      : jj_retry(attempt, "no memory for the result");
-
-    free(text);
-    json_decref(result);
-    return verdict;
-}
-
 static jj_verdict process_image(jj_attempt *attempt, void *user)
 {
     struct run run = {.attempt = attempt, .folders = user, .files = json_array()};
-    size_t len;
-    const char *bytes = jj_attempt_data(attempt, &len);
-    json_t *data = json_loadb(bytes, len, 0, NULL);
-    json_t *operations = NULL;
+    json_t *operations = NULL, *data = job_data(attempt);
     jj_verdict verdict;
 
     if (json_unpack(data, "{s:s, s:o}", "imageId", &run.id, "operations", &operations) != 0 ||
@@ -135,7 +120,8 @@ static jj_verdict process_image(jj_attempt *attempt, void *user)
     else
         verdict = process(&run, operations);
     if (verdict == JJ_VERDICT_DONE)
-        verdict = finish(attempt, operations, run.files);
+        verdict = job_done(attempt, json_pack("{s:b, s:O, s:O}", "processed", 1, "operations",
+                                              operations, "files", run.files));
 
     if (run.image != NULL)
         gdImageDestroy(run.image);
@@ -197,19 +183,12 @@ static bool watch(natsSubscription *sub, const char *id)
 static jj_status enqueue(jj_client *client, const char *image, jj_receipt *receipt_out,
                          jj_error *err)
 {
-    json_t *json = json_pack("{s:s, s:[s, s, s]}", "imageId", image, "operations", "resize",
-                             "optimize", "thumbnail");
-    char *data = json_dumps(json, JSON_COMPACT);
-    const jj_spec spec = {
-        .name = "processImage",
-        .data = data,
-        .data_len = data != NULL ? strlen(data) : 0,
-    };
-    jj_status s = jj_enqueue(client, &spec, receipt_out, err);
+    const jj_spec spec = {.name = "processImage"};
 
-    free(data);
-    json_decref(json);
-    return s;
+    return job_enqueue(client, &spec,
+                       json_pack("{s:s, s:[s, s, s]}", "imageId", image, "operations", "resize",
+                                 "optimize", "thumbnail"),
+                       receipt_out, err);
 }
 
 static natsStatus listen_to(const char *url, natsConnection **nc, natsSubscription **sub)

@@ -14,55 +14,20 @@
 #include <curl/curl.h>
 #include <jansson.h>
 #include <jetjobs/jetjobs.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "support/jobs.h"
 #include "support/mail.h"
+#include "support/shop.h"
 #include "support/smtp_sink.h"
 
-struct shop {
+struct business {
     jj_client *client;
-    sqlite3 *db; /* one connection to it: so the worker runs one handler at a time */
+    struct shop *shop; /* for one thread at a time: so the worker runs one handler at a time */
     const char *mail_server;
 };
-
-/* ---- the shop's database ---- */
-
-static const char *const schema =
-    "CREATE TABLE products (id TEXT PRIMARY KEY, stock INTEGER CHECK (stock >= 0));"
-    "CREATE TABLE cards (customer TEXT PRIMARY KEY, credit INTEGER CHECK (credit >= 0));"
-    "CREATE TABLE payments (number INTEGER PRIMARY KEY, order_id TEXT UNIQUE);"
-    "CREATE TABLE reservations (order_id TEXT PRIMARY KEY);"
-    "CREATE TABLE shipments (number INTEGER PRIMARY KEY, order_id TEXT UNIQUE);"
-    "INSERT INTO products VALUES ('tea', 10), ('pot', 1);"
-    "INSERT INTO cards VALUES ('ada@example.org', 100), ('bob@example.org', 5)";
-
-/* Run a statement with the parameters ?1 and ?2. The first number of its first row; if it has none,
- * how many rows it changed; -1: it failed. */
-static int64_t sql(sqlite3 *db, const char *text, const char *word, int64_t number)
-{
-    sqlite3_stmt *statement = NULL;
-    int64_t value = -1;
-
-    if (sqlite3_prepare_v2(db, text, -1, &statement, NULL) == SQLITE_OK) {
-        if (sqlite3_bind_parameter_count(statement) >= 1)
-            sqlite3_bind_text(statement, 1, word, -1, SQLITE_TRANSIENT);
-        if (sqlite3_bind_parameter_count(statement) >= 2)
-            sqlite3_bind_int64(statement, 2, number);
-        int step = sqlite3_step(statement);
-        if (step == SQLITE_ROW)
-            value = sqlite3_column_int64(statement, 0);
-        else if (step == SQLITE_DONE)
-            value = sqlite3_changes(db);
-    }
-    sqlite3_finalize(statement);
-    return value;
-}
-
-/* ---- processOrder; in its steps JJ_VERDICT_DONE means: so far, so good ---- */
 
 struct order {
     const char *id, *customer;
@@ -70,66 +35,48 @@ struct order {
     json_t *items; /* [{"productId", "quantity"}] */
 };
 
-/* One item after the other: its product, and as result its quantity; 0: it has none. */
-static int64_t item(const struct order *order, size_t i, const char **product)
-{
-    json_int_t quantity = 0;
-
-    if (json_unpack(json_array_get(order->items, i), "{s:s, s:I}", "productId", product, "quantity",
-                    &quantity) != 0)
-        return 0;
-    return quantity > 0 ? quantity : 0;
-}
+/* ---- processOrder; in its steps JJ_VERDICT_DONE means: so far, so good ---- */
 
 static jj_verdict validate(jj_attempt *attempt, struct shop *shop, const struct order *order)
 {
     for (size_t i = 0; i < json_array_size(order->items); i++) {
         const char *product = NULL;
-        int64_t quantity = item(order, i, &product);
+        int64_t quantity = shop_item(order->items, i, &product);
 
         if (quantity == 0)
             return jj_fail(attempt, "item %zu is not {\"productId\", \"quantity\"}", i + 1);
-        if (sql(shop->db, "SELECT count(*) FROM products WHERE id = ?1 AND stock >= ?2", product,
-                quantity) != 1)
+        if (shop_stock(shop, product) < quantity)
             return jj_fail(attempt, "insufficient inventory for %s", product);
     }
     return JJ_VERDICT_DONE;
 }
 
-/* Charge the card and note it, both or none. */
 static jj_verdict pay(jj_attempt *attempt, struct shop *shop, const struct order *order)
 {
-    bool paid = sql(shop->db, "BEGIN", NULL, 0) >= 0 &&
-                sql(shop->db, "INSERT INTO payments (order_id) VALUES (?1)", order->id, 0) == 1 &&
-                sql(shop->db, "UPDATE cards SET credit = credit - ?2 WHERE customer = ?1",
-                    order->customer, order->total) == 1;
-
-    if (sql(shop->db, paid ? "COMMIT" : "ROLLBACK", NULL, 0) < 0)
+    if (shop_payment(shop, order->id) > 0) /* by an earlier attempt */
+        return JJ_VERDICT_DONE;
+    switch (shop_pay(shop, order->id, order->customer, order->total)) {
+    case SHOP_DONE:
+        return JJ_VERDICT_DONE;
+    case SHOP_DECLINED:
+        return jj_fail(attempt, "payment failed: card declined");
+    default:
         return jj_retry(attempt, "the database did not take the payment");
-    return paid ? JJ_VERDICT_DONE : jj_fail(attempt, "payment failed: card declined");
+    }
 }
 
 /* What validate() found is still there: one handler runs at a time. A shop that runs several would
  * pay back here where it is not. */
 static jj_verdict reserve(jj_attempt *attempt, struct shop *shop, const struct order *order)
 {
-    bool reserved = sql(shop->db, "BEGIN", NULL, 0) >= 0 &&
-                    sql(shop->db, "INSERT INTO reservations VALUES (?1)", order->id, 0) == 1;
-
-    for (size_t i = 0; reserved && i < json_array_size(order->items); i++) {
-        const char *product = NULL;
-        int64_t quantity = item(order, i, &product);
-        reserved = sql(shop->db, "UPDATE products SET stock = stock - ?2 WHERE id = ?1", product,
-                       quantity) == 1;
-    }
-    if (sql(shop->db, reserved ? "COMMIT" : "ROLLBACK", NULL, 0) < 0 || !reserved)
+    if (!shop_reserve(shop, order->id, order->items))
         return jj_retry(attempt, "the database did not take the reservation");
     return JJ_VERDICT_DONE;
 }
 
 /* Enqueue what follows from this job. Its id is made of this one's: whatever runs twice, there is
  * one of it. */
-static jj_verdict follow(jj_attempt *attempt, struct shop *shop, const char *name,
+static jj_verdict follow(jj_attempt *attempt, struct business *business, const char *name,
                          const char *suffix, json_t *data)
 {
     char id[JJ_NAME_SIZE + 16];
@@ -137,14 +84,15 @@ static jj_verdict follow(jj_attempt *attempt, struct shop *shop, const char *nam
     jj_error err;
 
     snprintf(id, sizeof(id), "%s%s", jj_attempt_id(attempt), suffix);
-    return job_enqueue(shop->client, &spec, data, NULL, &err) == JJ_OK
+    return job_enqueue(business->client, &spec, data, NULL, &err) == JJ_OK
                ? JJ_VERDICT_DONE
                : jj_retry(attempt, "%s", err.text);
 }
 
 static jj_verdict process_order(jj_attempt *attempt, void *user)
 {
-    struct shop *shop = user;
+    struct business *business = user;
+    struct shop *shop = business->shop;
     struct order order = {0};
     json_t *data = job_data(attempt);
     jj_verdict verdict = JJ_VERDICT_DONE;
@@ -152,39 +100,27 @@ static jj_verdict process_order(jj_attempt *attempt, void *user)
     if (json_unpack(data, "{s:s, s:s, s:I, s:o}", "orderId", &order.id, "customer", &order.customer,
                     "total", &order.total, "items", &order.items) != 0)
         verdict = jj_fail(attempt, "data is not an order");
-    else if (sql(shop->db, "SELECT count(*) FROM reservations WHERE order_id = ?1", order.id, 0) !=
-             1) { /* else an earlier attempt came past these three */
+    else if (!shop_has_reserved(shop, order.id)) { /* else an earlier attempt came past these */
         verdict = validate(attempt, shop, &order);
-        if (verdict == JJ_VERDICT_DONE &&
-            sql(shop->db, "SELECT count(*) FROM payments WHERE order_id = ?1", order.id, 0) != 1)
+        if (verdict == JJ_VERDICT_DONE)
             verdict = pay(attempt, shop, &order);
         if (verdict == JJ_VERDICT_DONE)
             verdict = reserve(attempt, shop, &order);
     }
     if (verdict == JJ_VERDICT_DONE)
-        verdict = follow(attempt, shop, "fulfillOrder", "-f", json_incref(data));
+        verdict = follow(attempt, business, "fulfillOrder", "-f", json_incref(data));
     if (verdict == JJ_VERDICT_DONE)
-        verdict = job_done(attempt, json_pack("{s:I}", "paymentId",
-                                              (json_int_t)sql(shop->db,
-                                                              "SELECT number FROM payments "
-                                                              "WHERE order_id = ?1",
-                                                              order.id, 0)));
+        verdict = job_done(
+            attempt, json_pack("{s:I}", "paymentId", (json_int_t)shop_payment(shop, order.id)));
     json_decref(data);
     return verdict;
 }
 
 /* ---- what follows ---- */
 
-/* The label's number; a second run gets the same. */
-static int64_t make_label(struct shop *shop, const char *order)
-{
-    sql(shop->db, "INSERT INTO shipments (order_id) VALUES (?1) ON CONFLICT DO NOTHING", order, 0);
-    return sql(shop->db, "SELECT number FROM shipments WHERE order_id = ?1", order, 0);
-}
-
 static jj_verdict fulfill_order(jj_attempt *attempt, void *user)
 {
-    struct shop *shop = user;
+    struct business *business = user;
     const char *order = NULL, *customer = NULL;
     char tracking[32], event[128], body[256];
     json_t *data = job_data(attempt);
@@ -193,12 +129,13 @@ static jj_verdict fulfill_order(jj_attempt *attempt, void *user)
     if (json_unpack(data, "{s:s, s:s}", "orderId", &order, "customer", &customer) != 0) {
         verdict = jj_fail(attempt, "data is not an order");
     } else {
-        snprintf(tracking, sizeof(tracking), "TRACK-%lld", (long long)make_label(shop, order));
+        snprintf(tracking, sizeof(tracking), "TRACK-%lld",
+                 (long long)shop_label(business->shop, order));
         snprintf(event, sizeof(event), "{\"label\":\"%s\"}", tracking);
         jj_emit(attempt, "ship", event); /* the warehouse listens to job.fulfillOrder.event */
         snprintf(body, sizeof(body), "Your order %s is on its way: %s.", order, tracking);
         verdict = follow(
-            attempt, shop, "sendEmail", "-mail",
+            attempt, business, "sendEmail", "-mail",
             json_pack("{s:s, s:s, s:s}", "to", customer, "subject", "Your order", "body", body));
     }
     if (verdict == JJ_VERDICT_DONE)
@@ -209,9 +146,9 @@ static jj_verdict fulfill_order(jj_attempt *attempt, void *user)
 
 static jj_verdict send_email(jj_attempt *attempt, void *user)
 {
-    const struct shop *shop = user;
+    const struct business *business = user;
     char reason[256];
-    struct mail mail = {.server = shop->mail_server, .from = "shop@example.org"};
+    struct mail mail = {.server = business->mail_server, .from = "shop@example.org"};
     json_t *data = job_data(attempt);
     jj_verdict verdict = jj_fail(attempt, "data is not {\"to\", \"subject\", \"body\"}");
 
@@ -255,54 +192,59 @@ static jj_status print_follower(jj_client *client, jj_receipt *receipt, const ch
     return job_print_end(client, receipt->id, err);
 }
 
-static jj_status trade(struct shop *shop, jj_error *err)
+static jj_status trade(jj_client *client, jj_error *err)
 {
     jj_receipt good, bad;
 
-    jj_status s = order(shop->client, "ada@example.org", "tea", 3, &good, err);
+    jj_status s = order(client, "ada@example.org", "tea", 3, &good, err);
     if (s == JJ_OK)
-        s = print_follower(shop->client, &good, "-f", err);
+        s = print_follower(client, &good, "-f", err);
     if (s == JJ_OK)
-        s = print_follower(shop->client, &good, "-mail", err);
+        s = print_follower(client, &good, "-mail", err);
     if (s == JJ_OK)
-        s = order(shop->client, "ada@example.org", "pot", 2, &bad, err);
+        s = order(client, "ada@example.org", "pot", 2, &bad, err);
     if (s == JJ_OK)
-        s = order(shop->client, "bob@example.org", "tea", 1, &bad, err);
+        s = order(client, "bob@example.org", "tea", 1, &bad, err);
+    return s;
+}
+
+static jj_status run(struct business *business, jj_error *err)
+{
+    const jj_options options = {
+        .url = getenv("NATS_URL"), .adapter = &jj_adapter_memory, .concurrency = 1};
+
+    jj_status s = jj_open(&options, &business->client, err);
+    if (s == JJ_OK)
+        s = jj_register(business->client, "processOrder", process_order, NULL, business, err);
+    if (s == JJ_OK)
+        s = jj_register(business->client, "fulfillOrder", fulfill_order, NULL, business, err);
+    if (s == JJ_OK)
+        s = jj_register(business->client, "sendEmail", send_email, NULL, business, err);
+    if (s == JJ_OK)
+        s = jj_start(business->client, err);
+    if (s == JJ_OK)
+        s = trade(business->client, err);
+    jj_close(business->client);
     return s;
 }
 
 int main(void)
 {
-    const jj_options options = {
-        .url = getenv("NATS_URL"), .adapter = &jj_adapter_memory, .concurrency = 1};
-    struct shop shop = {0};
+    struct business business = {.shop = shop_open()};
     jj_error err = {.text = "can't start the mail server, or make the database"};
     jj_status s = JJ_ERR_UNAVAILABLE;
 
     curl_global_init(CURL_GLOBAL_DEFAULT);
     struct smtp_sink *sink = smtp_sink_start();
-    if (sink != NULL)
-        shop.mail_server = smtp_sink_url(sink);
-    if (sink != NULL && sqlite3_open(":memory:", &shop.db) == SQLITE_OK &&
-        sqlite3_exec(shop.db, schema, NULL, NULL, NULL) == SQLITE_OK)
-        s = jj_open(&options, &shop.client, &err);
-    if (s == JJ_OK)
-        s = jj_register(shop.client, "processOrder", process_order, NULL, &shop, &err);
-    if (s == JJ_OK)
-        s = jj_register(shop.client, "fulfillOrder", fulfill_order, NULL, &shop, &err);
-    if (s == JJ_OK)
-        s = jj_register(shop.client, "sendEmail", send_email, NULL, &shop, &err);
-    if (s == JJ_OK)
-        s = jj_start(shop.client, &err);
-    if (s == JJ_OK)
-        s = trade(&shop, &err);
+    if (sink != NULL && business.shop != NULL) {
+        business.mail_server = smtp_sink_url(sink);
+        s = run(&business, &err);
+        printf("in stock: %d tea, %d pot\n", (int)shop_stock(business.shop, "tea"),
+               (int)shop_stock(business.shop, "pot"));
+    }
     if (s != JJ_OK)
         fprintf(stderr, "order_processing: %s\n", err.text);
-    jj_close(shop.client);
-    printf("in stock: %d tea, %d pot\n",
-           (int)sql(shop.db, "SELECT stock FROM products WHERE id = ?1", "tea", 0),
-           (int)sql(shop.db, "SELECT stock FROM products WHERE id = ?1", "pot", 0));
-    sqlite3_close(shop.db);
+    shop_close(business.shop);
     smtp_sink_stop(sink);
     curl_global_cleanup();
     return s == JJ_OK ? 0 : 1;

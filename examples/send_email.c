@@ -18,6 +18,7 @@
 #include "support/jobs.h"
 #include "support/mail.h"
 #include "support/smtp_sink.h"
+#include "support/template.h"
 
 static const struct template
 {
@@ -36,32 +37,6 @@ static const char *find_template(const char *name)
     return NULL;
 }
 
-/* Put the members of data in place of their {names}. False: one is missing, or it gets too long. */
-static bool render(const char *template, const json_t *data, char *out, size_t size)
-{
-    while (*template != '\0') {
-        size_t len = strcspn(template, "{");
-        const char *text = template;
-        char name[32] = "";
-        int end = 0;
-
-        if (len == 0 && sscanf(template, "{%31[^}]}%n", name, &end) == 1 && end > 0) {
-            text = json_string_value(json_object_get(data, name));
-            len = text != NULL ? strlen(text) : size;
-        } else if (len == 0) {
-            len = 1; /* a brace that is just a brace */
-        }
-        if (len >= size)
-            return false;
-        memcpy(out, text, len);
-        out[len] = '\0';
-        out += len;
-        size -= len;
-        template += end > 0 ? (size_t)end : len;
-    }
-    return true;
-}
-
 static jj_verdict deliver(jj_attempt *attempt, const struct mail *mail)
 {
     char reason[256];
@@ -78,7 +53,7 @@ static jj_verdict deliver(jj_attempt *attempt, const struct mail *mail)
 
 static jj_verdict send_email(jj_attempt *attempt, void *server)
 {
-    char body[4096] = "", message_id[JJ_NAME_SIZE + 16];
+    char body[4096], message_id[JJ_NAME_SIZE + 16];
     struct mail mail = {.server = server, .from = "shop@example.org", .body = body};
     const char *template = NULL;
     json_t *data = job_data(attempt);
@@ -92,7 +67,7 @@ static jj_verdict send_email(jj_attempt *attempt, void *server)
         verdict = jj_fail(attempt, "data has no to, subject or template");
     else if (find_template(template) == NULL)
         verdict = jj_fail(attempt, "there is no template '%s'", template);
-    else if (!render(find_template(template), data, body, sizeof(body)))
+    else if (!template_render(find_template(template), data, body, sizeof(body)))
         verdict = jj_fail(attempt, "template '%s' needs what data has not", template);
     else
         verdict = deliver(attempt, &mail);
