@@ -182,15 +182,15 @@ static struct process *start_node(struct crew *crew, const char *folder, const c
 static struct process *start_judge(struct crew *crew, const char *mode, const char *what,
                                    const char *option, const char *value)
 {
-    const char *const argv[] = {CONFORMANCE, "--url", crew->server.url, mode, what, option,
-                                value,       NULL};
+    const char *const argv[] = {CONFORMANCE, "--url", crew->server.url, "--timeout", "60",
+                                mode,        what,    option,           value,       NULL};
 
     return process_start(argv, NULL);
 }
 
 static void expect_verdict(struct process *judge, const struct judgement *expected)
 {
-    int status = process_wait(judge, 2 * WAIT_MS);
+    int status = process_wait(judge, 3 * WAIT_MS);
 
     if (status != (expected->mistake == NULL ? 0 : 1) ||
         strstr(process_output(judge), expected->said) == NULL)
@@ -276,6 +276,8 @@ static void a_shell_will_do(void **state)
     work(crew, "shout", "svc.shout", program);
     struct process *shout = process_start(service, &options);
     assert_true(process_wait_output(shout, "ready"));
+    expect_verdict(start_judge(crew, "handler", "svc.shout", "--data", "hello"),
+                   &(struct judgement){NULL, "0 broken, 0 advised otherwise"});
     expect_demo(demo, folder, parts);
     process_free(shout);
 }
