@@ -270,6 +270,7 @@ static jj_status copy_options(struct broker *broker, const jj_options *options, 
     broker->shown_url = jj__broker_without_secrets(options->url);
     failed |= broker->shown_url == NULL;
     broker->options.credentials = copy(options->credentials, &failed);
+    broker->options.nkey = copy(options->nkey, &failed);
     broker->options.tls_ca = copy(options->tls_ca, &failed);
     broker->options.tls_cert = copy(options->tls_cert, &failed);
     broker->options.tls_key = copy(options->tls_key, &failed);
@@ -294,6 +295,7 @@ static void free_broker(struct broker *broker)
     free(broker->shown_url);
     free((char *)broker->options.url);
     free((char *)broker->options.credentials);
+    free((char *)broker->options.nkey);
     free((char *)broker->options.tls_ca);
     free((char *)broker->options.tls_cert);
     free((char *)broker->options.tls_key);

@@ -209,7 +209,7 @@ void jj__broker_member_remove(struct broker *broker, struct broker_member *membe
 /* Free what the client library keeps for this thread: last call of each thread that used it. */
 void jj__broker_thread_done(void);
 
-/* The url as it may be shown: all between "://" and "@" is hidden. NULL: no memory. */
+/* The urls as they may be shown: what stands before "@" is hidden. NULL: no memory. */
 char *jj__broker_without_secrets(const char *url);
 
 #endif

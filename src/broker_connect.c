@@ -81,21 +81,40 @@ static natsStatus on_detach(void *user_data)
 
 /* ---- options ---- */
 
-/* The url as it may be shown: all between "://" and "@" is hidden. */
+/* The length of "nats://" and the like; 0: no such thing is here. */
+static size_t scheme_len(const char *url)
+{
+    size_t letters = strspn(url, "abcdefghijklmnopqrstuvwxyz");
+
+    return letters > 0 && strncmp(url + letters, "://", 3) == 0 ? letters + 3 : 0;
+}
+
+/* Where the next url with a scheme begins, or the list ends. What is between belongs together: a
+ * comma may be part of a password. */
+static const char *next_url(const char *url)
+{
+    for (; *url != '\0'; url++)
+        if ((*url == ',' || *url == ' ') && scheme_len(url + 1) > 0)
+            return url + 1;
+    return url;
+}
+
+/* The urls as they may be shown: what stands before "@" is hidden. */
 char *jj__broker_without_secrets(const char *url)
 {
     struct buf shown = {0};
 
     while (*url != '\0') {
-        const char *scheme = strstr(url, "://");
-        size_t len = scheme == NULL ? strlen(url) : (size_t)(scheme - url) + 3;
-        const char *host = url + len;
-        while (host > url && *host != '@')
+        size_t len = scheme_len(url);
+        const char *next = next_url(url + len);
+        const char *host = next;
+        jj__buf_add(&shown, url, len);
+        while (host > url + len && *host != '@')
             host--;
         if (*host == '@')
             jj__buf_str(&shown, "***");
-        jj__buf_add(&shown, host, len - (size_t)(host - url));
-        url += len;
+        jj__buf_add(&shown, host, (size_t)(next - host));
+        url = next;
     }
     jj__buf_char(&shown, '\0');
     if (shown.failed)
@@ -156,54 +175,6 @@ static natsStatus set_servers(struct broker *broker)
     return s;
 }
 
-/* Servers of a cluster that we learned of carry no user, so the first url's is used for all. */
-static natsStatus set_user(struct broker *broker)
-{
-    const char *url = broker->options.url;
-    const char *start = strstr(url, "://");
-    start = start == NULL ? url : start + 3;
-    size_t host = strcspn(start, "@,");
-    char user[256];
-
-    if (start[host] != '@' || host >= sizeof(user))
-        return NATS_OK;
-    memcpy(user, start, host);
-    user[host] = '\0';
-    char *password = strchr(user, ':');
-    if (password == NULL)
-        return natsOptions_SetToken(broker->nats_options, user);
-    *password++ = '\0';
-    return natsOptions_SetUserInfo(broker->nats_options, user, password);
-}
-
-/* A file that the options name is not what it should be. */
-static jj_status bad_file(natsStatus s, const char *path, jj_error *err)
-{
-    if (s == NATS_NO_MEMORY)
-        return jj__fail_nats(err, s, path);
-    return jj__fail(err, JJ_ERR_INVALID, "%s: %s", path, jj__broker_last_error(s));
-}
-
-static jj_status set_tls(struct broker *broker, jj_error *err)
-{
-    const jj_options *options = &broker->options;
-    natsOptions *nats = broker->nats_options;
-    natsStatus s = NATS_OK;
-
-    if (options->tls_ca == NULL && options->tls_cert == NULL)
-        return JJ_OK;
-    if (options->tls_ca != NULL)
-        s = natsOptions_LoadCATrustedCertificates(nats, options->tls_ca);
-    if (s != NATS_OK)
-        return bad_file(s, options->tls_ca, err);
-    if (options->tls_cert != NULL)
-        s = natsOptions_LoadCertificatesChain(nats, options->tls_cert, options->tls_key);
-    if (s != NATS_OK)
-        return bad_file(s, options->tls_cert, err);
-    s = natsOptions_SetSecure(nats, true);
-    return s == NATS_OK ? JJ_OK : jj__fail_nats(err, s, "TLS");
-}
-
 jj_status jj__connect_options(struct broker *broker, jj_error *err)
 {
     jj_status checked = check_url(broker, err);
@@ -232,13 +203,9 @@ jj_status jj__connect_options(struct broker *broker, jj_error *err)
         s = natsOptions_SetSendAsap(nats, true); /* else a thread flushes, a millisecond later */
     if (s == NATS_OK)
         s = natsOptions_SetWriteDeadline(nats, WRITE_LIMIT_MS);
-    if (s == NATS_OK)
-        s = set_user(broker);
-    if (s == NATS_OK && broker->options.credentials != NULL)
-        s = natsOptions_SetUserCredentialsFromFiles(nats, broker->options.credentials, NULL);
     if (s != NATS_OK)
         return jj__fail_nats(err, s, "connection options");
-    return set_tls(broker, err);
+    return jj__auth_options(broker, err);
 }
 
 void jj__connect_forget_servers(struct broker *broker)

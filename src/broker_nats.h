@@ -109,6 +109,9 @@ void jj__connect_end(struct broker *broker);
 void jj__connect_forget_servers(struct broker *broker);
 const char *jj__broker_last_error(natsStatus status);
 
+/* broker_auth.c: the part of these options that has to do with users, secrets and trust */
+jj_status jj__auth_options(struct broker *broker, jj_error *err);
+
 /* broker_port.c */
 natsStatus jj__port_subscribe(struct port *port);
 void jj__ports_drain(struct broker *broker);

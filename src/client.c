@@ -24,7 +24,8 @@ static jj_status keep_strings(jj_client *client, jj_error *err)
     jj_options *options = &client->options;
 
     options->url = NULL;
-    options->credentials = options->tls_ca = options->tls_cert = options->tls_key = NULL;
+    options->credentials = options->nkey = NULL;
+    options->tls_ca = options->tls_cert = options->tls_key = NULL;
     options->inbox_prefix = NULL;
     options->index_path = NULL;
     bool has_worker = options->worker != NULL, has_only_name = options->only_name != NULL;

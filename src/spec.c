@@ -315,6 +315,10 @@ jj_status jj__options_resolve(const jj_options *options, jj_options *resolved_ou
         s = jj__token_check("worker", resolved.worker, err);
     if (s == JJ_OK && resolved.only_name != NULL)
         s = jj__token_check("only_name", resolved.only_name, err);
+    if (s == JJ_OK && resolved.credentials != NULL && resolved.nkey != NULL)
+        s = jj__fail(err, JJ_ERR_INVALID, "credentials and nkey: name one of them");
+    if (s == JJ_OK && (resolved.tls_cert == NULL) != (resolved.tls_key == NULL))
+        s = jj__fail(err, JJ_ERR_INVALID, "tls_cert and tls_key go together: name both, or none");
     if (s == JJ_OK && resolved.inbox_prefix != NULL)
         s = check_inbox_prefix(resolved.inbox_prefix, err);
     if (s == JJ_OK)

@@ -32,7 +32,8 @@ typedef void (*jj_log_sink)(jj_log_level level, const char *text, void *user);
 typedef struct jj_options {
     const char *url;            /**< servers, with commas between; "nats://127.0.0.1:4222" */
     const char *credentials;    /**< file of user credentials; none */
-    const char *tls_ca;         /**< file of trusted certificates; the system's */
+    const char *tls_ca;         /**< file of trusted certificates; the system's. With it, or a
+                                     tls_cert, a server without TLS is refused */
     const char *tls_cert;       /**< file of the client's certificate chain; none */
     const char *tls_key;        /**< file of the client's private key; none */
     const char *inbox_prefix;   /**< where answers come in; "_INBOX" */
@@ -63,6 +64,7 @@ typedef struct jj_options {
 
     const char *only_name; /**< ask about jobs of this name only, for a user who may ask about no
                                 others: requests go to jobs.get.<name>, ...; none: about all */
+    const char *nkey;      /**< file of the seed of the user's nkey, instead of credentials; none */
 } jj_options;
 
 /** Connect to the broker and, unless told not to, see to it that the streams exist.

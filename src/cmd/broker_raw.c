@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "definitions.h"
 #include "id.h"
+#include "nkey.h"
 #include "status.h"
 
 #define FETCH       500
@@ -62,6 +63,19 @@ static natsStatus set_servers(natsOptions *options, const char *url)
     return s;
 }
 
+static natsStatus set_user(natsOptions *nats, const jj_options *options)
+{
+    char public[JJ__NKEY_SIZE];
+
+    if (options->credentials != NULL)
+        return natsOptions_SetUserCredentialsFromFiles(nats, options->credentials, NULL);
+    if (options->nkey == NULL)
+        return NATS_OK;
+    if (jj__nkey_public(options->nkey, public, NULL) != JJ_OK)
+        return NATS_INVALID_ARG;
+    return natsOptions_SetNKeyFromSeed(nats, public, options->nkey);
+}
+
 static natsStatus connect_to(const jj_options *options, natsConnection **nc_out)
 {
     natsOptions *nats = NULL;
@@ -69,8 +83,10 @@ static natsStatus connect_to(const jj_options *options, natsConnection **nc_out)
 
     if (s == NATS_OK)
         s = set_servers(nats, options->url == NULL ? "nats://127.0.0.1:4222" : options->url);
-    if (s == NATS_OK && options->credentials != NULL)
-        s = natsOptions_SetUserCredentialsFromFiles(nats, options->credentials, NULL);
+    if (s == NATS_OK)
+        s = set_user(nats, options);
+    if (s == NATS_OK && options->inbox_prefix != NULL)
+        s = natsOptions_SetCustomInboxPrefix(nats, options->inbox_prefix);
     if (s == NATS_OK && options->tls_ca != NULL)
         s = natsOptions_LoadCATrustedCertificates(nats, options->tls_ca);
     if (s == NATS_OK && options->tls_cert != NULL)

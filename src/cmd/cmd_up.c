@@ -216,8 +216,8 @@ static bool names_broker(const struct config *config)
 {
     const jj_options *said = &config->options;
 
-    return said->url != NULL || said->credentials != NULL || said->tls_ca != NULL ||
-           said->tls_cert != NULL || said->inbox_prefix != NULL;
+    return said->url != NULL || said->credentials != NULL || said->nkey != NULL ||
+           said->tls_ca != NULL || said->tls_cert != NULL || said->inbox_prefix != NULL;
 }
 
 static void say_ready(void *ctx)

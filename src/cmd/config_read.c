@@ -185,11 +185,14 @@ static void read_nats(struct reader *reader, const struct file_nats *nats, jj_op
     enter(reader, "nats");
     options->url = nats->url;
     options->credentials = read_file_name(reader, "creds", nats->creds);
+    options->nkey = read_file_name(reader, "nkey", nats->nkey);
     options->inbox_prefix = nats->inbox_prefix;
     options->only_name = nats->only_name;
     options->tls_ca = read_file_name(reader, "tls.ca", tls->ca);
     options->tls_cert = read_file_name(reader, "tls.cert", tls->cert);
     options->tls_key = read_file_name(reader, "tls.key", tls->key);
+    if (nats->creds != NULL && nats->nkey != NULL)
+        wrong(reader, "nkey", "creds is there, too: name one of them");
     if ((tls->cert == NULL) != (tls->key == NULL))
         wrong(reader, "tls", "cert and key go together: name both, or none");
 }

@@ -27,8 +27,13 @@ static const cyaml_schema_field_t tls[] = {
 };
 
 static const cyaml_schema_field_t nats[] = {
-    TEXT(file_nats, url),       TEXT(file_nats, creds),       TEXT(file_nats, inbox_prefix),
-    TEXT(file_nats, only_name), SECTION(file_nats, tls, tls), CYAML_FIELD_END,
+    TEXT(file_nats, url),
+    TEXT(file_nats, creds),
+    TEXT(file_nats, nkey),
+    TEXT(file_nats, inbox_prefix),
+    TEXT(file_nats, only_name),
+    SECTION(file_nats, tls, tls),
+    CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t backoff[] = {

@@ -22,6 +22,7 @@ struct file_tls {
 struct file_nats {
     char *url;
     char *creds;
+    char *nkey;
     char *inbox_prefix;
     char *only_name;
     struct file_tls *tls;

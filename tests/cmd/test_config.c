@@ -527,7 +527,7 @@ static void the_program_says_what_is_wrong(void **state)
     assert_int_equal(process_run(argv, &process), 2);
     assert_string_equal(process_errors(process),
                         "jetjobs: " NAME ":1: nats: not a section: allowed in it are url, creds, "
-                        "inbox_prefix, only_name, tls\n");
+                        "nkey, inbox_prefix, only_name, tls\n");
     assert_string_equal(process_output(process), "");
     process_free(process);
 }

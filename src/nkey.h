@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef JJ_SRC_NKEY_H
+#define JJ_SRC_NKEY_H
+
+#include <jetjobs/status.h>
+
+/* An nkey is a pair of Ed25519 keys. Its secret half, the seed, is written as "SU..." and kept in a
+ * file; by its public half, "U...", the server knows the user. */
+
+#define JJ__NKEY_SIZE 57 /* of a public key, with NUL */
+
+/* The public key that belongs to the seed in a file, alone on a line of it. INVALID: no such file,
+ * or no user's seed in it; the text tells nothing of what is in it. */
+jj_status jj__nkey_public(const char *path, char out[JJ__NKEY_SIZE], jj_error *err);
+
+#endif
