@@ -56,6 +56,16 @@ static jj_status store_recurring(struct inquiry *inquiry, const struct outgoing 
     return JJ_OK;
 }
 
+/* Its message id is its own, or that of a step of its life (resend.c): not a key that another job
+ * may have. */
+static bool has_own_msg_id(const struct schedule_plan *plan)
+{
+    size_t len = strlen(plan->id);
+
+    return strncmp(plan->msg_id, plan->id, len) == 0 &&
+           (plan->msg_id[len] == '\0' || plan->msg_id[len] == ':');
+}
+
 static jj_status store(struct inquiry *inquiry, struct schedule_plan *plan,
                        struct schedule_answer *answer, jj_error *err)
 {
@@ -75,7 +85,7 @@ static jj_status store(struct inquiry *inquiry, struct schedule_plan *plan,
         return jj__fail(err, result.status, "%s", result.err.text);
     *answer =
         (struct schedule_answer){.id = plan->id, .seq = result.seq, .duplicate = result.duplicate};
-    if (!result.duplicate || plan->recurring || strcmp(plan->msg_id, plan->id) == 0)
+    if (!result.duplicate || plan->recurring || has_own_msg_id(plan))
         return JJ_OK;
     return find_first(inquiry, plan, result.seq, deadline_ms, plan->id, err);
 }

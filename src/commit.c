@@ -449,14 +449,12 @@ static void commit_handler(struct worker *worker, struct handler *handler)
 
 /* ---- storing schedules ---- */
 
-/* Another client may write a job that leaves no room for the headers that a retry needs. */
-static void fail_too_large(struct jj_attempt *attempt)
+static void fail_unrepeatable(struct jj_attempt *attempt, const char *reason)
 {
     const char *why = attempt->outcome_error == NULL ? "put off" : attempt->outcome_error;
     char text[JJ_ERROR_TEXT_SIZE];
 
-    snprintf(text, sizeof(text), "%.200s (not repeated: the job is too large to be stored again)",
-             why);
+    snprintf(text, sizeof(text), "%.160s (not repeated: %.120s)", why, reason);
     attempt->snoozed = false;
     if (attempt->too_early) {
         attempt->too_early = false;
@@ -468,14 +466,32 @@ static void fail_too_large(struct jj_attempt *attempt)
     jj__queue_push(&attempt->handler->to_commit[EVENT_FAILED], attempt);
 }
 
+/* Who may not write schedules asks a service to, until that fails. True: it is to be asked now. */
+static bool turn_to_service(struct jj_attempt *attempt, jj_status status)
+{
+    struct worker *worker = attempt->worker;
+
+    if (attempt->by_service && status != JJ_OK)
+        worker->by_service = false; /* perhaps we may by now */
+    if (attempt->by_service || attempt->run_at_ms <= 0 || status != JJ_ERR_NOT_PERMITTED)
+        return false;
+    worker->by_service = true;
+    return true;
+}
+
 static void scheduled(void *ctx, const struct publish_result *result)
 {
     struct jj_attempt *attempt = ctx;
     struct worker *worker = attempt->worker;
 
     worker->publishing--;
-    if (result->status == JJ_ERR_TOO_LARGE) {
-        fail_too_large(attempt);
+    if (turn_to_service(attempt, result->status)) {
+        jj__queue_push(&worker->retries, attempt);
+    } else if (result->status == JJ_ERR_TOO_LARGE) {
+        /* Another client may leave no room for the headers that a retry needs. */
+        fail_unrepeatable(attempt, "the job is too large to be stored again");
+    } else if (result->status == JJ_ERR_INVALID && attempt->by_service) {
+        fail_unrepeatable(attempt, result->err.text);
     } else if (result->status != JJ_OK) {
         jj__log(&worker->log, JJ_LOG_ERROR, "retry of job %s not stored, trying again: %s",
                 attempt->job.id, result->err.text);
@@ -497,9 +513,11 @@ static void publish_retry(struct jj_attempt *attempt)
                                   .attempts = put_off ? attempt->job.attempts : attempt->number,
                                   .snoozes = attempt->job.snoozes + (put_off ? 1 : 0),
                                   .put_offs = attempt->too_early ? attempt->job.put_offs + 1 : 0,
-                                  .run_at_ms = attempt->run_at_ms};
+                                  .run_at_ms = attempt->run_at_ms,
+                                  .ask = worker->by_service && attempt->run_at_ms > 0};
     jj_error err;
 
+    attempt->by_service = resend.ask;
     worker->publishing++;
     jj__fault_point("retry.ready");
     jj_status s = jj__resend_publish(worker->broker, &resend, scheduled, attempt, &err);

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "rfc3339.h"
+#include "schedule_ask.h"
 #include "subject.h"
 
 #define OWN_HEADERS 10
@@ -149,7 +150,8 @@ jj_status jj__resend_publish(struct broker *broker, const struct resend *resend,
                                      .len = job->data_len};
     const struct publication publication = {
         .messages = &message, .count = 1, .deadline_ms = INT64_MAX, .done = done, .ctx = ctx};
-    jj_status s = jj__broker_publish(broker, &publication, err);
+    jj_status s = resend->ask ? jj__schedule_ask_begin(broker, &message, job->name, done, ctx, err)
+                              : jj__broker_publish(broker, &publication, err);
     free(headers.list);
     return s;
 }

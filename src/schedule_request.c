@@ -13,6 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <jansson.h>
+
 #include "codec_json.h"
 
 #define OWN_HEADERS 6
@@ -228,4 +230,31 @@ void jj__schedule_write_json(struct buf *out, const struct schedule_answer *answ
     jj__buf_str(out, ",\"seq\":");
     jj__buf_u64(out, answer->seq);
     jj__buf_str(out, answer->duplicate ? ",\"duplicate\":true}" : ",\"duplicate\":false}");
+}
+
+static bool read_json(const void *data, size_t len, struct schedule_stored *stored_out)
+{
+    json_t *json = json_loadb(data, len, JSON_REJECT_DUPLICATES, NULL);
+    const char *id = json_string_value(json_object_get(json, "id"));
+    bool valid = id != NULL && jj__token_valid(id);
+
+    if (valid) {
+        *stored_out = (struct schedule_stored){
+            .seq = (uint64_t)json_integer_value(json_object_get(json, "seq")),
+            .duplicate = json_is_true(json_object_get(json, "duplicate"))};
+        memcpy(stored_out->id, id, strlen(id) + 1);
+    }
+    json_decref(json);
+    return valid;
+}
+
+jj_status jj__schedule_read_answer(const void *data, size_t len, struct schedule_stored *stored_out,
+                                   jj_error *err)
+{
+    bool is_json = len > 0 && *(const char *)data == '{'; /* no field of ours begins like that */
+
+    if (is_json ? read_json(data, len, stored_out)
+                : jj__pb_read_schedule_answer(data, len, stored_out))
+        return JJ_OK;
+    return jj__fail(err, JJ_ERR_PROTOCOL, "the answer of the index names no job");
 }

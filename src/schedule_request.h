@@ -55,4 +55,15 @@ struct schedule_answer {
 void jj__schedule_write_json(struct buf *out, const struct schedule_answer *answer);
 void jj__pb_write_schedule_answer(struct buf *out, const struct schedule_answer *answer);
 
+/* Either of them, as whoever asked gets it. */
+struct schedule_stored {
+    char id[JJ_NAME_SIZE];
+    uint64_t seq;
+    bool duplicate;
+};
+/* PROTOCOL: it is none. */
+jj_status jj__schedule_read_answer(const void *data, size_t len, struct schedule_stored *stored_out,
+                                   jj_error *err);
+bool jj__pb_read_schedule_answer(const void *data, size_t len, struct schedule_stored *stored_out);
+
 #endif

@@ -114,6 +114,7 @@ struct jj_attempt {
     char error_text[JJ_ERROR_TEXT_SIZE]; /* where outcome_error is ours */
     int64_t ended_at_ms;
     int64_t run_at_ms;
+    bool by_service;           /* its retry is stored by a service */
     int64_t schedule_again_ms; /* steady clock: when its retry is to be published again */
 };
 
@@ -196,6 +197,7 @@ struct worker {
     size_t timed;                 /* of these, with a timeout */
     int64_t timed_tick_ms;        /* when to look at them next */
     size_t settled;               /* of all, only waiting for their handlers */
+    bool by_service;              /* it may not write schedules itself, as far as it knows */
     struct attempt_queue retries; /* whose schedule is to be published (again) */
     size_t publishing;            /* publications under way */
     uint64_t next_batch;

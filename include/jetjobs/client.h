@@ -152,7 +152,8 @@ JJ_API JJ_MUST_CHECK jj_status jj_enqueue_many(jj_client *client, const jj_spec 
 /** Enqueue a job at a later time.
  *
  *  The broker keeps it until then. It is never early, and on time to a few milliseconds where a
- *  worker is free. A time that has passed means now.
+ *  worker is free. A time that has passed means now. Where the broker's permissions keep this
+ *  client from writing schedules, an index service is asked to do it.
  *  @param client       open client
  *  @param spec         the job
  *  @param run_at_ms    Unix time in milliseconds; up to the year 9999

@@ -38,7 +38,7 @@ static const struct right rights[] = {
     /* jobs */
     {"publish", "jobs.enqueue.mail", "-PWS-"},
     {"publish", "jobs.enqueue.other", "---S-"},
-    {"publish", "jobs.schedule.mail.x", "--WS-"},
+    {"publish", "jobs.schedule.mail.x", "---S-"},
     {"publish", "jobs.schedule.other.x", "---S-"},
     {"publish", "jobs.due.mail", "-----"},
     {"publish", "jobs.claims.w", "--W--"},
@@ -65,7 +65,7 @@ static const struct right rights[] = {
     {"publish", "jobs.cancel", "-----"},
     {"publish", "jobs.retry.mail", "-P---"},
     {"publish", "jobs.retry.other", "-----"},
-    {"publish", "jobs.schedule.mail", "-P---"},
+    {"publish", "jobs.schedule.mail", "-PW--"},
     {"publish", "jobs.schedule.other", "-----"},
     /* streams */
     {"publish", "$JS.API.STREAM.INFO.JOBS", "V--S-"},
@@ -363,6 +363,22 @@ static void provision(struct office *office)
     office->clients[PROVISIONER] = NULL;
 }
 
+static void start_worker(struct office *office)
+{
+    jj_client *worker = enter(office, WORKER, (jj_options){0});
+    jj_error err = {0};
+
+    must(jj_register(worker, "mail", act, NULL, NULL, &err), &err);
+    must(jj_start(worker, &err), &err);
+}
+
+static void start_service(struct office *office)
+{
+    jj_error err = {0};
+
+    must(jj_serve(enter(office, SERVICE, (jj_options){.adapter = &jj_adapter_memory}), &err), &err);
+}
+
 static void all_together_do_their_work(void **state)
 {
     struct office *office = *state;
@@ -372,10 +388,8 @@ static void all_together_do_their_work(void **state)
     jj_page *page = NULL;
 
     provision(office);
-    must(jj_serve(enter(office, SERVICE, (jj_options){.adapter = &jj_adapter_memory}), &err), &err);
-    jj_client *worker = enter(office, WORKER, (jj_options){0});
-    must(jj_register(worker, "mail", act, NULL, NULL, &err), &err);
-    must(jj_start(worker, &err), &err);
+    start_service(office);
+    start_worker(office);
     jj_client *producer = enter(office, PRODUCER, (jj_options){.only_name = "mail"});
     jj_client *observer = enter(office, OBSERVER, (jj_options){0});
 
@@ -395,6 +409,57 @@ static void all_together_do_their_work(void **state)
     for (enum role role = PRODUCER; role < ROLES; role++)
         if (log_book_has(&office->books[role], JJ_LOG_WARN, "Permission"))
             fail_msg("%s: %s", users[role], office->books[role].text);
+}
+
+static void who_may_not_write_schedules_asks_the_service(void **state)
+{
+    struct office *office = *state;
+    const jj_spec spec = {.name = "mail", .data = "1", .data_len = 1, .unique_key = "once"};
+    const int64_t later_ms = jj__clock_wall_ms() + 3600000;
+    jj_error err = {0};
+    jj_receipt receipt, second;
+    jj_job *job = NULL;
+
+    provision(office);
+    jj_client *producer = enter(office, PRODUCER, (jj_options){.only_name = "mail"});
+    assert_int_equal(jj_schedule(producer, &spec, later_ms, &receipt, &err), JJ_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "may not write to JOBS_SCHEDULE"));
+    start_service(office);
+    must(jj_schedule(producer, &spec, later_ms, &receipt, &err), &err);
+    assert_false(receipt.duplicate);
+    assert_int_equal(receipt.seq, 1);
+    must(jj_schedule(producer, &spec, later_ms, &second, &err), &err);
+    assert_true(second.duplicate);
+    assert_string_equal(second.id, receipt.id);
+    must(jj_get(producer, receipt.id, &job, &err), &err);
+    assert_int_equal(jj_job_state(job), JJ_SCHEDULED);
+    assert_int_equal(jj_job_run_at_ms(job), later_ms);
+    jj_job_free(job);
+}
+
+/* The job stays in the worker's hands until its retry is stored. */
+static void a_retry_waits_until_a_service_stores_it(void **state)
+{
+    struct office *office = *state;
+    jj_error err = {0};
+    jj_receipt receipt;
+    jj_job *job = NULL;
+
+    provision(office);
+    start_worker(office);
+    jj_client *producer = enter(office, PRODUCER, (jj_options){.only_name = "mail"});
+    must(jj_enqueue(producer, &(jj_spec){.name = "mail"}, &receipt, &err), &err);
+    for (int64_t until_ms = jj__clock_mono_ms() + WAIT_MS;
+         !log_book_has(&office->books[WORKER], JJ_LOG_ERROR, "jobs.schedule.mail") &&
+         jj__clock_mono_ms() < until_ms;)
+        wait_a_moment();
+    assert_true(log_book_has(&office->books[WORKER], JJ_LOG_ERROR, "not stored, trying again"));
+    start_service(office);
+    must(jj_wait(producer, receipt.id, WAIT_MS, &job, &err), &err);
+    assert_int_equal(jj_job_state(job), JJ_COMPLETED);
+    assert_int_equal(jj_job_attempts(job), 3);
+    assert_int_equal(jj_job_lost(job), 0);
+    jj_job_free(job);
 }
 
 /* The server sends what it was asked for wherever it was asked to, whoever may publish there. So
@@ -433,6 +498,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_user_may_do_what_the_table_says, office_begin,
                                         office_end),
         cmocka_unit_test_setup_teardown(all_together_do_their_work, office_begin, office_end),
+        cmocka_unit_test_setup_teardown(who_may_not_write_schedules_asks_the_service, office_begin,
+                                        office_end),
+        cmocka_unit_test_setup_teardown(a_retry_waits_until_a_service_stores_it, office_begin,
+                                        office_end),
         cmocka_unit_test_setup_teardown(a_pull_goes_wherever_the_worker_wants, office_begin,
                                         office_end),
         cmocka_unit_test(the_readme_has_the_table),

@@ -203,6 +203,52 @@ static void the_answer_is_json_or_protobuf(void **state)
     jj__buf_done(&out);
 }
 
+static void either_answer_is_read(void **state)
+{
+    (void)state;
+    const struct schedule_answer answer = {.id = "a", .seq = 300, .duplicate = true};
+
+    for (int protobuf = 0; protobuf < 2; protobuf++) {
+        struct schedule_stored stored = {0};
+        struct buf out = {0};
+        if (protobuf)
+            jj__pb_write_schedule_answer(&out, &answer);
+        else
+            jj__schedule_write_json(&out, &answer);
+        assert_int_equal(jj__schedule_read_answer(out.data, out.len, &stored, NULL), JJ_OK);
+        assert_string_equal(stored.id, "a");
+        assert_int_equal(stored.seq, 300);
+        assert_true(stored.duplicate);
+        jj__buf_done(&out);
+    }
+}
+
+static void what_is_no_answer_is_refused(void **state)
+{
+    static const char *const answers[] = {
+        "",
+        "{",
+        "{}",
+        "{\"seq\":1}",
+        "{\"id\":5}",
+        "{\"id\":\"a.b\",\"seq\":1}",
+        "\x0a\x03"
+        "a.b",
+        "\x0a\x7f",
+        "\x10\x01",
+        "hello",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(answers); i++) {
+        struct schedule_stored stored = {0};
+        jj_error err = {0};
+        assert_int_equal(jj__schedule_read_answer(answers[i], strlen(answers[i]), &stored, &err),
+                         JJ_ERR_PROTOCOL);
+        assert_int_equal(stored.seq, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +261,8 @@ int main(void)
         cmocka_unit_test(a_second_header_of_a_name_changes_nothing),
         cmocka_unit_test(what_could_not_be_sent_is_refused),
         cmocka_unit_test(the_answer_is_json_or_protobuf),
+        cmocka_unit_test(either_answer_is_read),
+        cmocka_unit_test(what_is_no_answer_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
