@@ -278,9 +278,22 @@ static natsStatus set_limit(struct broker *broker)
     return natsOptions_SetTimeout(broker->nats_options, limit_ms);
 }
 
-static void connect_failed(struct broker *broker, natsStatus s)
+/* With TLS 1.3 a server that misses the client's certificate hangs up without a word that the
+ * client library would pass on. */
+static const char *why_not(const struct broker *broker, natsStatus s)
 {
     const char *text = jj__broker_last_error(s);
+
+    if (strcmp(text, "Expected 'PONG', got ''") != 0)
+        return text;
+    return broker->options.tls_cert == NULL
+               ? "the server hangs up: it may want a certificate of us"
+               : "the server hangs up: it may not like our certificate";
+}
+
+static void connect_failed(struct broker *broker, natsStatus s)
+{
+    const char *text = why_not(broker, s);
 
     if (connected_before(broker) &&
         strncmp(text, broker->connect_text, sizeof(broker->connect_text) - 1) != 0)

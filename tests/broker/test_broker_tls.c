@@ -13,11 +13,15 @@
 #include "clock.h"
 #include "world.h"
 
+#define REFUSAL_MS 3000 /* enough to be told why */
+
 /* The files of both sides, in a folder of their own. */
 struct files {
     char dir[TEMP_PATH_SIZE];
     char authority[TEMP_PATH_SIZE + 16];
     char another[TEMP_PATH_SIZE + 16];
+    char expired[TEMP_PATH_SIZE + 16];
+    char of_another[TEMP_PATH_SIZE + 16];
     char server_cert[TEMP_PATH_SIZE + 16];
     char server_key[TEMP_PATH_SIZE + 16];
     char client_cert[TEMP_PATH_SIZE + 16];
@@ -41,6 +45,8 @@ static int make_files(void **state)
     temp_dir_make(files.dir);
     write_file(files.authority, "ca.pem", CERTIFICATE_AUTHORITY);
     write_file(files.another, "other.pem", ANOTHER_AUTHORITY);
+    write_file(files.expired, "expired.pem", EXPIRED_CERTIFICATE);
+    write_file(files.of_another, "elsewhere.pem", CERTIFICATE_OF_ANOTHER);
     write_file(files.server_cert, "server.pem", CERTIFICATE_OF_SERVER);
     write_file(files.server_key, "server.key", KEY_OF_SERVER);
     write_file(files.client_cert, "client.pem", CERTIFICATE_OF_CLIENT);
@@ -93,40 +99,75 @@ static void a_server_that_the_authority_knows_is_trusted(void **state)
     assert_true(jj__broker_connected(world->broker));
 }
 
+/* It is, in one line that holds each of these. */
+static void assert_refused(struct world *world, jj_options options, const char *why,
+                           const char *reason)
+{
+    jj_error err = {0};
+
+    options.connect_timeout_ms = REFUSAL_MS;
+    assert_int_equal(open_with(world, options, &err), JJ_ERR_UNAVAILABLE);
+    if (strstr(err.text, why) == NULL || strstr(err.text, reason) == NULL)
+        fail_msg("\"%s\" and \"%s\" should be in: %s", why, reason, err.text);
+    assert_null(strchr(err.text, '\n'));
+}
+
 static void a_server_that_another_authority_knows_is_not_trusted(void **state)
 {
     struct world *world = *state;
-    jj_error err = {0};
 
     serve(world, false);
     jj_options options = options_of(world);
     options.tls_ca = files.another;
-    options.connect_timeout_ms = 500;
-    assert_int_equal(open_with(world, options, &err), JJ_ERR_UNAVAILABLE);
-    assert_non_null(strstr(err.text, "ertificate"));
+    assert_refused(world, options, world->server.url, "unable to get local issuer certificate");
+}
+
+/* The same key, and the other authority. */
+static void serve_another(struct world *world, const char *certificate)
+{
+    char config[4 * TEMP_PATH_SIZE];
+
+    snprintf(config, sizeof(config), "tls { cert_file: \"%s\", key_file: \"%s\" }", certificate,
+             files.server_key);
+    server_start(&world->server, &(struct server_options){.config = config});
+}
+
+static void a_certificate_that_is_over_is_not_trusted(void **state)
+{
+    struct world *world = *state;
+
+    serve_another(world, files.expired);
+    jj_options options = options_of(world);
+    options.tls_ca = files.another;
+    assert_refused(world, options, world->server.url, "certificate has expired");
+}
+
+static void a_certificate_for_another_host_is_not_trusted(void **state)
+{
+    struct world *world = *state;
+
+    serve_another(world, files.of_another);
+    jj_options options = options_of(world);
+    options.tls_ca = files.another;
+    assert_refused(world, options, world->server.url, "mismatch");
 }
 
 static void without_an_authority_the_server_is_not_trusted(void **state)
 {
     struct world *world = *state;
-    jj_error err = {0};
 
     serve(world, false);
     jj_options options = options_of(world);
     options.tls_ca = NULL;
-    options.connect_timeout_ms = 500;
-    assert_int_equal(open_with(world, options, &err), JJ_ERR_UNAVAILABLE);
+    assert_refused(world, options, world->server.url, "unable to get local issuer certificate");
 }
 
 static void a_server_without_tls_is_not_trusted(void **state)
 {
     struct world *world = *state;
-    jj_error err = {0};
 
     server_start(&world->server, NULL);
-    jj_options options = options_of(world);
-    options.connect_timeout_ms = 500;
-    assert_int_equal(open_with(world, options, &err), JJ_ERR_UNAVAILABLE);
+    assert_refused(world, options_of(world), world->server.url, "Secure Connection not available");
 }
 
 static void a_server_that_wants_a_certificate_gets_it(void **state)
@@ -136,8 +177,7 @@ static void a_server_that_wants_a_certificate_gets_it(void **state)
 
     serve(world, true);
     jj_options options = options_of(world);
-    options.connect_timeout_ms = 500;
-    assert_int_equal(open_with(world, options, &err), JJ_ERR_UNAVAILABLE);
+    assert_refused(world, options, world->server.url, "it may want a certificate of us");
     options.connect_timeout_ms = WAIT_MS;
     options.tls_cert = files.client_cert;
     options.tls_key = files.client_key;
@@ -291,6 +331,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(a_server_that_the_authority_knows_is_trusted),
         STORY(a_server_that_another_authority_knows_is_not_trusted),
+        STORY(a_certificate_that_is_over_is_not_trusted),
+        STORY(a_certificate_for_another_host_is_not_trusted),
         STORY(without_an_authority_the_server_is_not_trusted),
         STORY(a_server_without_tls_is_not_trusted),
         STORY(a_server_that_wants_a_certificate_gets_it),

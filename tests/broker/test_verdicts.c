@@ -263,6 +263,7 @@ static void a_handler_may_choose_the_delay(void **state)
     begin(crew, fail_with_own_delays, &options);
     crew_enqueue(crew, "x", NULL);
     assert_true(listener_wait(ears.completed, 1));
+    assert_true(listener_wait(ears.retrying, 3));
     const struct heard *first = listener_get(ears.retrying, 0);
     const struct heard *second = listener_get(ears.retrying, 1);
     assert_string_equal(event_member(first, "error"), "in 700");

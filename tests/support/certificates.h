@@ -3,7 +3,7 @@
 #define JJ_TESTS_SUPPORT_CERTIFICATES_H
 
 /* Certificates for 127.0.0.1 and localhost, good for a hundred years and for nothing but tests:
- * their keys are public. Made with openssl; the authority's key was thrown away. */
+ * their keys are public. Made with openssl; the authorities' keys were thrown away. */
 
 #define CERTIFICATE_AUTHORITY                                                                      \
     "-----BEGIN CERTIFICATE-----\n"                                                                \
@@ -62,15 +62,44 @@
 
 #define ANOTHER_AUTHORITY                                                                          \
     "-----BEGIN CERTIFICATE-----\n"                                                                \
-    "MIIBjzCCATWgAwIBAgIUPbrmGMv5WjvJa46IWqvcPTIoQNIwCgYIKoZIzj0EAwIw\n"                           \
-    "HDEaMBgGA1UEAwwRYW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTIzMjM0NzQwWhgP\n"                           \
-    "MjEyNjEwMzAyMzQ3NDBaMBwxGjAYBgNVBAMMEWFub3RoZXIgYXV0aG9yaXR5MFkw\n"                           \
-    "EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEOHpMdtte+Bscym8M4zfPnWsJLPfG3gTX\n"                           \
-    "tBE1z2XlDl5RaqmrGaDT8x2Y1ySnFcV0tQL1rc98Nfco8EKHse5u26NTMFEwHQYD\n"                           \
-    "VR0OBBYEFKXU7F1Xd1QEvu1/RxdISbgFUtTKMB8GA1UdIwQYMBaAFKXU7F1Xd1QE\n"                           \
-    "vu1/RxdISbgFUtTKMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIh\n"                           \
-    "AKA/+1Kw3XPhKJBVZ8wq6lv+Xv+3ywB+71JeN0zwnGjMAiB+7Rz0dcOt3kAY87AY\n"                           \
-    "VyeoRfY0GxwuGhPOPaie5sKWAQ==\n"                                                               \
+    "MIIBkDCCATWgAwIBAgIUNDma6AVqh/zK+NfYLnbMMSwNw90wCgYIKoZIzj0EAwIw\n"                           \
+    "HDEaMBgGA1UEAwwRYW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTI0MTEwODQxWhgP\n"                           \
+    "MjEyNjEwMzExMTA4NDFaMBwxGjAYBgNVBAMMEWFub3RoZXIgYXV0aG9yaXR5MFkw\n"                           \
+    "EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE9t4S311pfqBMcN9hl2xoxd3TF9s9nkNd\n"                           \
+    "eIi2qpRIWm14L3jwP7W0C4JvcM+U7hx8noEOmhw6cTxS5EDENa5FOKNTMFEwHQYD\n"                           \
+    "VR0OBBYEFBmSscH3aJuEiOFdXhYnWxMm2WHCMB8GA1UdIwQYMBaAFBmSscH3aJuE\n"                           \
+    "iOFdXhYnWxMm2WHCMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIh\n"                           \
+    "AMrgDjbzcsxUpe4T4Ja3HCpPbckUSbZWC/Qu1Iwti1PdAiEArvJT1nYUibh984NH\n"                           \
+    "aeexsOic2CEgbbddnbuF1h1oUMA=\n"                                                               \
+    "-----END CERTIFICATE-----\n"
+
+/* Of the other authority, and for the server's key: one that is over, and one for other hosts. */
+
+#define EXPIRED_CERTIFICATE                                                                        \
+    "-----BEGIN CERTIFICATE-----\n"                                                                \
+    "MIIBpjCCAUugAwIBAgIUSN9b11g572Tl805TwDfLhkVItPYwCgYIKoZIzj0EAwIw\n"                           \
+    "HDEaMBgGA1UEAwwRYW5vdGhlciBhdXRob3JpdHkwHhcNMjYxMTI0MTEwODQ1WhcN\n"                           \
+    "MjYxMTIzMTEwODQ1WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIB\n"                           \
+    "BggqhkjOPQMBBwNCAAQQJ/WlueKZwzAE8nktu7CSSFXGR61i6lSFgxPKCfnNVgI5\n"                           \
+    "37ipWk1u0DvQCrUDalLdm1Dw6dHS0572vP5BvhqTo3MwcTAaBgNVHREEEzARhwR/\n"                           \
+    "AAABgglsb2NhbGhvc3QwEwYDVR0lBAwwCgYIKwYBBQUHAwEwHQYDVR0OBBYEFOlR\n"                           \
+    "m0+IuxA23UtDDCp2Hl7ZboubMB8GA1UdIwQYMBaAFBmSscH3aJuEiOFdXhYnWxMm\n"                           \
+    "2WHCMAoGCCqGSM49BAMCA0kAMEYCIQDWCcp8IMhRFwBUqOnb71XaCB/Nnh0aC4v/\n"                           \
+    "ubvbowpC+AIhAINbi7SR+Y1VRyRl1fkRPmZWKvvu5ao48Yy3ghS6cK1I\n"                                   \
+    "-----END CERTIFICATE-----\n"
+
+#define CERTIFICATE_OF_ANOTHER                                                                     \
+    "-----BEGIN CERTIFICATE-----\n"                                                                \
+    "MIIBrzCCAVWgAwIBAgIUAR2i/4Rj1eNTYdFfFxskD6jU570wCgYIKoZIzj0EAwIw\n"                           \
+    "HDEaMBgGA1UEAwwRYW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTI0MTEwODQ2WhgP\n"                           \
+    "MjEyNjEwMzExMTA4NDZaMBQxEjAQBgNVBAMMCWxvY2FsaG9zdDBZMBMGByqGSM49\n"                           \
+    "AgEGCCqGSM49AwEHA0IABBAn9aW54pnDMATyeS27sJJIVcZHrWLqVIWDE8oJ+c1W\n"                           \
+    "AjnfuKlaTW7QO9AKtQNqUt2bUPDp0dLTnva8/kG+GpOjezB5MCIGA1UdEQQbMBmC\n"                           \
+    "EWVsc2V3aGVyZS5leGFtcGxlhwR/AAAJMBMGA1UdJQQMMAoGCCsGAQUFBwMBMB0G\n"                           \
+    "A1UdDgQWBBTpUZtPiLsQNt1LQwwqdh5e2W6LmzAfBgNVHSMEGDAWgBQZkrHB92ib\n"                           \
+    "hIjhXV4WJ1sTJtlhwjAKBggqhkjOPQQDAgNIADBFAiBAIM8r6NF/y57LBwGkh2/R\n"                           \
+    "plXVAQbT7xzgp2tBkxtf9QIhAN52zErcpMb/bq+m/G6GEIs0omF7PpzQVhP64ezU\n"                           \
+    "SMfd\n"                                                                                       \
     "-----END CERTIFICATE-----\n"
 
 #endif
