@@ -531,22 +531,37 @@ static void an_option_that_is_wrong_is_named(void **state)
     assert_int_equal(jj_register_exec(crew->client, "x", &good, NULL, &err), JJ_ERR_EXISTS);
 }
 
-static void limits_and_user_are_set(void **state)
+/* Beyond its soft limit of processor time it is told, and has some seconds to end. */
+static void limits_are_set_for_good(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = open_ears(crew);
+
+    begin_with(crew,
+               "ulimit -v; ulimit -n; ulimit -t; ulimit -f; ulimit -p; "
+               "ulimit -Hv; ulimit -Hn; ulimit -Ht; ulimit -Hf; ulimit -Hp",
+               &(jj_exec_options){.memory_bytes = 1 << 30,
+                                  .open_files = 50,
+                                  .cpu_seconds = 7,
+                                  .file_bytes = 1 << 20,
+                                  .processes = 3000},
+               NULL);
+    crew_enqueue(crew, "x", NULL);
+    expect_completed(&ears, 0, "1048576\n50\n7\n2048\n3000\n1048576\n50\n12\n2048\n3000");
+    close_ears(&ears);
+}
+
+static void it_runs_as_another_user(void **state)
 {
     struct crew *crew = *state;
     struct ears ears = open_ears(crew);
 
     if (geteuid() != 0)
         skip(); /* only root may become somebody else */
-    begin_with(crew, "id -un; id -Gn; ulimit -v; ulimit -n; ulimit -t; ulimit -f",
-               &(jj_exec_options){.user = "daemon",
-                                  .memory_bytes = 1 << 30,
-                                  .open_files = 50,
-                                  .cpu_seconds = 7,
-                                  .file_bytes = 1 << 20},
+    begin_with(crew, "id -un; id -Gn", &(jj_exec_options){.user = "daemon", .open_files = 50},
                NULL);
     crew_enqueue(crew, "x", NULL);
-    expect_completed(&ears, 0, "daemon\ndaemon\n1048576\n50\n7\n2048");
+    expect_completed(&ears, 0, "daemon\ndaemon");
     close_ears(&ears);
 }
 
@@ -835,7 +850,8 @@ int main(void)
         STORY(what_can_not_be_started_is_tried_again),
         STORY(a_system_without_descriptors_puts_the_job_off),
         STORY(an_option_that_is_wrong_is_named),
-        STORY(limits_and_user_are_set),
+        STORY(limits_are_set_for_good),
+        STORY(it_runs_as_another_user),
         STORY(a_timeout_ends_the_whole_group),
         STORY(who_ignores_sigterm_is_killed_after_5_seconds),
         STORY(who_has_stopped_itself_is_ended_too),
