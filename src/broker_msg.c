@@ -50,9 +50,10 @@ const char *jj__msg_header(struct broker_msg *msg, const char *name)
     return natsMsgHeader_Get(nats_of(msg), name, &value) == NATS_OK ? value : NULL;
 }
 
+/* A stored message may have a header of that name: one that was got directly tells its place. */
 int jj__msg_status(struct broker_msg *msg)
 {
-    if (jj__msg_len(msg) > 0)
+    if (jj__msg_len(msg) > 0 || jj__msg_header(msg, "Nats-Sequence") != NULL)
         return 0;
     const char *text = jj__msg_header(msg, "Status");
     return text == NULL ? 0 : (int)strtol(text, NULL, 10);

@@ -10,7 +10,12 @@
  * A message reaches plain subscribers before the stream has stored it, and one that is published
  * while the subscription is being made may reach neither it nor the pass before: so a pass waits a
  * moment after a wake, and one more follows when the subscription is there. What is still missed
- * waits for the poll interval, or for somebody who asks. */
+ * waits for the poll interval, or for somebody who asks.
+ *
+ * A job without data but with a header "Status: 503" is what the client library takes for the
+ * server's word that nobody answers, and throws away. So where nobody answers, the next message is
+ * looked at in another way, and passed over if it is one of these: no client of that library can
+ * read it, and no worker will get it. */
 
 #include "index_reader.h"
 
@@ -18,6 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
+#include "base64.h"
 #include "clock.h"
 
 #define BATCH_MESSAGES  1000
@@ -127,12 +135,92 @@ static void take_message(struct reader *reader, struct broker_msg *msg)
     reader->options.take(reader->options.ctx, msg, seq);
 }
 
+/* Does the library read these headers, of a message without data, as "nobody answers"? */
+static bool says_nobody(const char *headers)
+{
+    static const char status[] = "\r\nStatus:";
+    const char *found = strstr(headers, status);
+
+    if (strncmp(headers, "NATS/1.0 503", 12) == 0)
+        return true;
+    if (found == NULL)
+        return false;
+    found += sizeof(status) - 1;
+    return strncmp(found + strspn(found, " \t"), "503", 3) == 0;
+}
+
+/* The sequence of a message that can't be had by direct get; 0: it is not one of these. */
+static uint64_t unreadable_seq(const json_t *message)
+{
+    const json_t *packed = json_object_get(message, "hdrs");
+    size_t len = json_string_length(packed);
+    uint64_t seq = 0;
+
+    if (len == 0 || json_string_length(json_object_get(message, "data")) > 0)
+        return 0;
+    const char *text = json_string_value(packed);
+    while (len > 0 && text[len - 1] == '=')
+        len--;
+    char *headers = malloc(len + 1);
+    if (headers == NULL)
+        return 0; /* later */
+    if (jj__base64_read(text, len, headers, &len)) {
+        headers[len] = '\0';
+        if (says_nobody(headers))
+            seq = (uint64_t)json_integer_value(json_object_get(message, "seq"));
+    }
+    free(headers);
+    return seq;
+}
+
+static void looked_at_next(void *ctx, struct broker_msg *msg, jj_status status)
+{
+    struct reader *reader = ctx;
+    json_t *answer = msg == NULL ? NULL : json_loadb(jj__msg_data(msg), jj__msg_len(msg), 0, NULL);
+    uint64_t seq = unreadable_seq(json_object_get(answer, "message"));
+
+    (void)status;
+    json_decref(answer);
+    jj__msg_free(msg);
+    if (seq <= reader->seq) {
+        try_again(reader, "no server has that stream now");
+        return;
+    }
+    jj__log(&reader->log, JJ_LOG_WARN,
+            "message %llu of %s is passed over, and no worker can get it: it has no data, and its "
+            "header Status says 503. Delete it",
+            (unsigned long long)seq, reader->options.stream);
+    reader->seq = seq;
+    reader->answer_by_ms = 0; /* the pass goes on behind it */
+}
+
+/* Nobody answers, or the next message says so. */
+static void look_at_next(struct reader *reader)
+{
+    char subject[96];
+    char body[80];
+    int64_t now_ms = jj__clock_mono_ms();
+
+    drop_batch(reader);
+    snprintf(subject, sizeof(subject), "$JS.API.STREAM.MSG.GET.%s", reader->options.stream);
+    int len = snprintf(body, sizeof(body), "{\"seq\":%llu,\"next_by_subj\":\">\"}",
+                       (unsigned long long)reader->seq + 1);
+    const struct question question = {
+        .message = {.subject = subject, .data = body, .len = (size_t)len},
+        .deadline_ms = now_ms + ANSWER_LIMIT_MS,
+        .answer = looked_at_next,
+        .ctx = reader};
+    reader->answer_by_ms = now_ms + 2 * ANSWER_LIMIT_MS; /* looked_at_next() says when to go on */
+    if (jj__broker_ask(reader->broker, &question, NULL) != JJ_OK)
+        try_again(reader, "no server has that stream now");
+}
+
 static void take(void *ctx, struct broker_msg *msg)
 {
     struct reader *reader = ctx;
 
     if (msg == NULL) {
-        try_again(reader, "no server has that stream now");
+        look_at_next(reader);
         return;
     }
     int status = jj__msg_status(msg);
@@ -266,6 +354,7 @@ void jj__reader_close(struct reader *reader)
     if (reader == NULL)
         return;
     jj__broker_member_remove(reader->broker, &reader->member);
+    jj__broker_unask(reader->broker, reader);
     jj__broker_port_close(reader->answers);
     jj__broker_port_close(reader->wake);
     free(reader);

@@ -32,6 +32,8 @@
 
 #include <cmocka.h>
 
+#include <jetjobs/adapter.h>
+
 #include "crew.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -149,11 +151,70 @@ static void malformed_headers_stop_no_worker(void **state)
     close(fd);
 }
 
+/* ---- jobs that look like a word of the server's ---- */
+
+static const char *const statuses[] = {"100", "204", "404", "408", "409"};
+
+/* The client library throws it away: "nobody answers". */
+#define NOBODY "503"
+
+/* One without data for each of them. */
+static void store_statuses(struct crew *crew)
+{
+    for (size_t i = 0; i <= COUNT(statuses); i++) {
+        const char *text = i < COUNT(statuses) ? statuses[i] : NOBODY;
+        const jj_header headers[] = {
+            {"Job-Id", text}, {"Status", text}, {"Description", "Consumer Deleted"}};
+        nats_client_store(crew->stranger, &(struct note){.subject = "jobs.enqueue.mail",
+                                                         .headers = headers,
+                                                         .header_count = COUNT(headers),
+                                                         .data = ""});
+    }
+}
+
+static void an_index_reads_jobs_that_look_like_a_status(void **state)
+{
+    struct crew *crew = *state;
+    jj_job *job = NULL;
+    jj_error err = {0};
+
+    crew_open(crew, &(jj_options){.adapter = &jj_adapter_memory});
+    store_statuses(crew);
+    const char *behind = crew_enqueue(crew, "mail", "behind"); /* and so all before it is read */
+    assert_int_equal(jj_get(crew->client, behind, &job, &err), JJ_OK);
+    jj_job_free(job);
+    for (size_t i = 0; i < COUNT(statuses); i++) {
+        if (jj_get(crew->client, statuses[i], &job, &err) != JJ_OK)
+            fail_msg("status %s: %s", statuses[i], err.text);
+        assert_int_equal(jj_job_state(job), JJ_PENDING);
+        jj_job_free(job);
+    }
+    assert_int_equal(jj_get(crew->client, NOBODY, &job, &err), JJ_ERR_NOT_FOUND);
+    assert_true(log_book_has(&crew->book, JJ_LOG_WARN, "message 6 of JOBS is passed over"));
+}
+
+static void a_worker_runs_jobs_that_look_like_a_status(void **state)
+{
+    struct crew *crew = *state;
+
+    crew_open(crew, NULL);
+    store_statuses(crew);
+    crew_enqueue(crew, "mail", "behind");
+    crew_register(crew, "mail", NULL, NULL);
+    crew_start(crew);
+    assert_true(crew_wait_runs(crew, "mail", COUNT(statuses) + 1));
+    assert_true(crew_wait_backlog(crew, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(jobs_obeys_no_headers, crew_begin, crew_end),
         cmocka_unit_test_setup_teardown(malformed_headers_stop_no_worker, crew_begin, crew_end),
+        cmocka_unit_test_setup_teardown(an_index_reads_jobs_that_look_like_a_status, crew_begin,
+                                        crew_end),
+        cmocka_unit_test_setup_teardown(a_worker_runs_jobs_that_look_like_a_status, crew_begin,
+                                        crew_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
