@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "rfc3339.h"
 #include "subject.h"
@@ -226,4 +227,12 @@ bool jj__header_name_valid(const char *name)
 bool jj__header_value_valid(const char *value)
 {
     return value != NULL && strpbrk(value, "\r\n") == NULL;
+}
+
+bool jj__headers_mislead(const jj_header *headers, size_t count, size_t data_len)
+{
+    for (size_t i = 0; data_len == 0 && i < count; i++)
+        if (strcasecmp(headers[i].name, "Status") == 0)
+            return true;
+    return false;
 }

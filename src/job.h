@@ -67,4 +67,8 @@ const char *jj__header_find(const jj_header *headers, size_t count, const char *
 bool jj__header_name_valid(const char *name);
 bool jj__header_value_valid(const char *value);
 
+/* True if clients would take the message for one of the server's own, which have a status and no
+ * data: nats.c throws away what says 503. */
+bool jj__headers_mislead(const jj_header *headers, size_t count, size_t data_len);
+
 #endif

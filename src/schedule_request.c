@@ -162,13 +162,15 @@ static void add_others(const struct schedule_request *request, struct schedule_p
 }
 
 /* Those of the schedule itself, too: their values are the client's. */
-static jj_status check_headers(const struct schedule_plan *plan, jj_error *err)
+static jj_status check_headers(const struct schedule_plan *plan, size_t data_len, jj_error *err)
 {
     for (size_t i = 0; i < plan->header_count; i++) {
         const jj_header *header = &plan->headers[i];
         if (!jj__header_name_valid(header->name) || !jj__header_value_valid(header->value))
             return jj__fail(err, JJ_ERR_INVALID, "header '%.64s' can't be sent on", header->name);
     }
+    if (jj__headers_mislead(plan->headers, plan->header_count, data_len))
+        return jj__fail(err, JJ_ERR_INVALID, "header Status is not allowed without data");
     return JJ_OK;
 }
 
@@ -208,7 +210,7 @@ jj_status jj__schedule_plan(const struct schedule_request *request, struct sched
         jj__subject_schedule(plan->subject, request->name, plan->id);
         add(plan, JJ__HEADER_SCHEDULE_TARGET, plan->target);
         add_others(request, plan);
-        s = check_headers(plan, err);
+        s = check_headers(plan, request->data_len, err);
     }
     if (s == JJ_OK)
         s = check_job(request, plan, err);

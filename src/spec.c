@@ -134,6 +134,8 @@ jj_status jj__spec_check(const jj_spec *spec, size_t max_payload, jj_error *err)
         s = check_text("traceparent", spec->traceparent, err);
     if (s == JJ_OK)
         s = check_headers(spec->headers, spec->header_count, err);
+    if (s == JJ_OK && jj__headers_mislead(spec->headers, spec->header_count, spec->data_len))
+        s = jj__fail(err, JJ_ERR_INVALID, "header Status is not allowed without data");
     if (s == JJ_OK)
         s = check_data(spec, max_payload, err);
     return s;

@@ -15,9 +15,9 @@
 
 /* Check what a caller wants to enqueue: name, id, key, numbers, headers (none that begins with
  * Nats- or Job- in any case, no CR LF NUL colon space in names, no CR LF in values, each name and
- * value not NULL), content_type and traceparent (no CR LF, at most 256 bytes), data NULL only with
- * data_len 0. TOO_LARGE if the data exceeds max_payload - JJ__SPEC_OVERHEAD, or the headers
- * together JJ__SPEC_OVERHEAD / 2. */
+ * value not NULL, none that misleads), content_type and traceparent (no CR LF, at most 256 bytes),
+ * data NULL only with data_len 0. TOO_LARGE if the data exceeds max_payload - JJ__SPEC_OVERHEAD, or
+ * the headers together JJ__SPEC_OVERHEAD / 2. */
 jj_status jj__spec_check(const jj_spec *spec, size_t max_payload, jj_error *err);
 
 /* Write the headers of a job that a spec asks for, beside its id, key and schedule, into room for

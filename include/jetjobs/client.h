@@ -102,7 +102,8 @@ typedef struct jj_spec {
     uint32_t max_attempts;    /**< 1 to 1000; the worker's setting */
     int64_t timeout_ms;       /**< that one attempt may take; the handler's setting */
     const char *traceparent;  /**< W3C trace context, handed to the handler; none */
-    const jj_header *headers; /**< the caller's own; not Nats-*, not Job-*; none */
+    const jj_header *headers; /**< the caller's own; not Nats-*, not Job-*, not Status if there is
+                                   no data; none */
     size_t header_count;
 } jj_spec;
 

@@ -152,6 +152,18 @@ static void headers_that_the_server_obeys_do_not_pass(void **state)
 }
 
 /* Of several with one name the first counts, and the second is not the server's to choose. */
+/* Without data it would be taken for a word of the server's. */
+static void a_status_without_data_is_refused(void **state)
+{
+    (void)state;
+    static const jj_header headers[] = {{"Nats-Schedule", AT}, {"Status", "503"}};
+    struct schedule_plan made;
+    jj_error err;
+
+    assert_int_equal(plan(headers, COUNT(headers), &made, &err), JJ_ERR_INVALID);
+    assert_string_equal(err.text, "header Status is not allowed without data");
+}
+
 static void a_second_header_of_a_name_changes_nothing(void **state)
 {
     (void)state;
@@ -258,6 +270,7 @@ int main(void)
         cmocka_unit_test(the_message_id_is_the_senders_or_the_keys),
         cmocka_unit_test(a_key_is_bounded),
         cmocka_unit_test(headers_that_the_server_obeys_do_not_pass),
+        cmocka_unit_test(a_status_without_data_is_refused),
         cmocka_unit_test(a_second_header_of_a_name_changes_nothing),
         cmocka_unit_test(what_could_not_be_sent_is_refused),
         cmocka_unit_test(the_answer_is_json_or_protobuf),

@@ -133,6 +133,20 @@ static void headers_that_break_out_of_their_line_are_refused(void **state)
     assert_spec(&(jj_spec){.name = "a", .header_count = 3}, JJ_ERR_INVALID, "headers are missing");
 }
 
+/* A status without data is what servers send. */
+static void a_status_needs_data(void **state)
+{
+    static const jj_header header = {"status", "503"};
+    const jj_spec spec = {.name = "a", .headers = &header, .header_count = 1};
+    jj_spec with_data = spec;
+
+    (void)state;
+    with_data.data = "1";
+    with_data.data_len = 1;
+    assert_spec(&spec, JJ_ERR_INVALID, "header Status is not allowed without data");
+    assert_spec(&with_data, JJ_OK, "");
+}
+
 static void headers_may_take_half_of_the_overhead(void **state)
 {
     (void)state;
@@ -361,6 +375,7 @@ int main(void)
         cmocka_unit_test(texts_of_a_spec_stay_in_their_line),
         cmocka_unit_test(reserved_headers_are_refused_in_any_case),
         cmocka_unit_test(headers_that_break_out_of_their_line_are_refused),
+        cmocka_unit_test(a_status_needs_data),
         cmocka_unit_test(headers_may_take_half_of_the_overhead),
         cmocka_unit_test(data_must_leave_room_for_the_rest),
         cmocka_unit_test(options_that_say_nothing_become_the_defaults),
