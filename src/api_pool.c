@@ -8,9 +8,9 @@
  * faster than they leave, threads pause when there are many bytes of them. */
 
 #include <errno.h>
-#include <signal.h>
 
 #include "api_inside.h"
+#include "thread.h"
 
 #define DONE_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
@@ -113,20 +113,15 @@ struct inquiry_queue jj__pool_take_done(struct pool *pool)
     return done;
 }
 
-/* Our threads take no signals: they are the application's. */
 static jj_status start_threads(struct pool *pool, jj_error *err)
 {
-    sigset_t all, before;
     int failed = 0;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (failed == 0 && pool->thread_count < JJ__POOL_THREADS) {
-        failed = pthread_create(&pool->threads[pool->thread_count], NULL, pool_main, pool);
+        failed = jj__thread_create(&pool->threads[pool->thread_count], NULL, pool_main, pool);
         if (failed == 0)
             pool->thread_count++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed == 0 ? JJ_OK : jj__fail_errno(err, JJ_ERR_UNAVAILABLE, failed, "thread");
 }
 

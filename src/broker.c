@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "broker_nats.h"
 #include "clock.h"
 #include "id.h"
+#include "thread.h"
 
 #define FLUSH_AT_CLOSE_MS 2000
 
@@ -318,15 +318,10 @@ static jj_status make_inbox(struct broker *broker, const jj_options *options, jj
     return JJ_OK;
 }
 
-/* Our threads take no signals: they are the application's. */
 static jj_status start_thread(struct broker *broker, jj_error *err)
 {
-    sigset_t all, before;
+    int failed = jj__thread_create(&broker->thread, NULL, broker_main, broker);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&broker->thread, NULL, broker_main, broker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed == 0 ? JJ_OK : jj__fail_errno(err, JJ_ERR_UNAVAILABLE, failed, "thread");
 }
 

@@ -18,6 +18,7 @@
 #include "broker_nats.h"
 #include "buf.h"
 #include "clock.h"
+#include "thread.h"
 
 #define PING_INTERVAL_MS 10000
 #define PINGS_OUT_MAX    2
@@ -180,7 +181,10 @@ jj_status jj__connect_options(struct broker *broker, jj_error *err)
     jj_status checked = check_url(broker, err);
     if (checked != JJ_OK)
         return checked;
+    sigset_t before;
+    jj__signals_hold(&before); /* the first call starts the library's threads */
     natsStatus s = natsOptions_Create(&broker->nats_options);
+    jj__signals_release(&before);
     natsOptions *nats = broker->nats_options;
 
     if (s == NATS_OK)

@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "index_inner.h"
 #include "subject.h"
+#include "thread.h"
 
 #define QUEUE_BYTES   ((size_t)4 * 1024 * 1024) /* between broker thread and writer */
 #define QUEUE_ITEMS   20000
@@ -427,7 +428,7 @@ static jj_status open_index(struct index *index, jj_error *err)
     s = jj__index_read_from(index, &index->offsets, err);
     if (s != JJ_OK)
         return s;
-    index->writer_runs = pthread_create(&index->writer, NULL, jj__index_writer_main, index) == 0;
+    index->writer_runs = jj__thread_create(&index->writer, NULL, jj__index_writer_main, index) == 0;
     return index->writer_runs ? JJ_OK : jj__fail(err, JJ_ERR_NO_MEMORY, "thread of the index");
 }
 

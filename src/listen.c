@@ -12,6 +12,7 @@
 #include "client.h"
 #include "clock.h"
 #include "subject.h"
+#include "thread.h"
 
 #define WAITING_MAX   ((size_t)32 * 1024 * 1024)
 #define WAITING_EXTRA 256 /* of a message, beside its text */
@@ -228,7 +229,7 @@ jj_status jj_listen(jj_client *client, const char *subject, jj_listen_fn take, v
         return jj__fail(err, JJ_ERR_NO_MEMORY, "listener");
     s = subscribe(listener, subject, deadline_ms, err);
     if (s == JJ_OK) {
-        int failure = pthread_create(&listener->thread, NULL, listener_main, listener);
+        int failure = jj__thread_create(&listener->thread, NULL, listener_main, listener);
         if (failure != 0)
             s = jj__fail_errno(err, JJ_ERR_NO_MEMORY, failure, "listener's thread");
     }

@@ -7,10 +7,9 @@
  * with no lock held, and puts it among the ended, where the broker thread collects it. Slots are
  * made when there is work for them and none is idle. */
 
-#include <signal.h>
-
 #include "clock.h"
 #include "fault.h"
+#include "thread.h"
 #include "worker.h"
 
 /* ---- queues ---- */
@@ -155,17 +154,13 @@ static void *slot_main(void *arg)
 /* Slots are detached: jj__run_end() counts them out. Lock: held. */
 static bool start_slot(struct worker *worker)
 {
-    sigset_t all, before;
     pthread_attr_t attr;
     pthread_t thread;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int failed = pthread_create(&thread, &attr, slot_main, worker);
+    int failed = jj__thread_create(&thread, &attr, slot_main, worker);
     pthread_attr_destroy(&attr);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed != 0) {
         jj__log(&worker->log, JJ_LOG_WARN, "can't start a thread for a slot: error %d, %u run",
                 failed, (unsigned)worker->threads);

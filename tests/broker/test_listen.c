@@ -2,13 +2,17 @@
 
 /* Stories of listeners: live events that reach a callback, or don't. */
 
+#include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include <jetjobs/adapter.h>
 
 #include "clock.h"
 #include "crew.h"
@@ -330,6 +334,77 @@ static void what_one_may_not_listen_to_is_said(void **state)
     jj_close(client);
 }
 
+/* ---- signals ---- */
+
+#define TASKS_MAX 256
+
+struct tasks {
+    long ids[TASKS_MAX];
+    size_t count;
+};
+
+static void list_tasks(struct tasks *tasks)
+{
+    DIR *folder = opendir("/proc/self/task");
+    const struct dirent *entry;
+
+    assert_non_null(folder);
+    tasks->count = 0;
+    while ((entry = readdir(folder)) != NULL)
+        if (entry->d_name[0] != '.' && tasks->count < TASKS_MAX)
+            tasks->ids[tasks->count++] = strtol(entry->d_name, NULL, 10);
+    closedir(folder);
+}
+
+static bool has_task(const struct tasks *tasks, long id)
+{
+    for (size_t i = 0; i < tasks->count; i++)
+        if (tasks->ids[i] == id)
+            return true;
+    return false;
+}
+
+/* Does that thread take SIGTERM? One that has ended does not. */
+static bool takes_signals(long id)
+{
+    char path[64], line[128];
+    unsigned long long blocked = ~0ull;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%ld/status", id);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, "SigBlk:", 7) == 0)
+            blocked = strtoull(line + 7, NULL, 16);
+    fclose(file);
+    return (blocked >> (SIGTERM - 1) & 1) == 0;
+}
+
+/* They are for the application's own threads, also if it blocks them there later. */
+static void no_thread_of_ours_takes_signals(void **state)
+{
+    struct crew *crew = *state;
+    struct tasks before, after;
+    struct ear ear;
+
+    list_tasks(&before);
+    crew_open(crew, &(jj_options){.adapter = &jj_adapter_memory});
+    crew_register(crew, "mail", NULL, NULL);
+    crew_start(crew);
+    assert_int_equal(jj_serve(crew->client, NULL), JJ_OK);
+    ear_init(&ear);
+    assert_int_equal(jj_listen(crew->client, "job.>", hear, &ear, &ear.listener, NULL), JJ_OK);
+    crew_enqueue(crew, "mail", "1");
+    assert_true(crew_wait_runs(crew, "mail", 1));
+    list_tasks(&after);
+    assert_true(after.count > before.count);
+    for (size_t i = 0; i < after.count; i++)
+        if (!has_task(&before, after.ids[i]) && takes_signals(after.ids[i]))
+            fail_msg("thread %ld of %zu takes signals", after.ids[i], after.count);
+    ear_done(&ear);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_broker_nobody_listens, crew_begin, crew_end),
         cmocka_unit_test_setup_teardown(what_one_may_not_listen_to_is_said, world_begin_empty,
                                         world_end),
+        cmocka_unit_test_setup_teardown(no_thread_of_ours_takes_signals, crew_begin, crew_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
