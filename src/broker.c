@@ -108,6 +108,7 @@ void jj__broker_member_add(struct broker *broker, struct broker_member *member)
 {
     member->next = broker->members;
     broker->members = member;
+    atomic_store(&broker->work, true); /* a turn that is under way does not ask what it wishes */
 }
 
 void jj__broker_member_remove(struct broker *broker, struct broker_member *member)
@@ -183,7 +184,8 @@ static int64_t turn_members(struct broker *broker, int64_t now_ms)
         if (wish_ms < next_ms)
             next_ms = wish_ms;
     }
-    return next_ms;
+    int64_t check_ms = jj__publisher_turn(broker, now_ms); /* of what they have published */
+    return check_ms < next_ms ? check_ms : next_ms;
 }
 
 static int poll_timeout(int64_t next_ms)

@@ -752,6 +752,110 @@ static void closing_without_a_broker_answers_that_nothing_was_done(void **state)
     assert_true(bag_get(&world->bag, 99) == UINT64_MAX - JJ_ERR_UNAVAILABLE);
 }
 
+/* ---- what is begun in a member's turn ---- */
+
+/* One who begins something in a turn, wishes for no other, and hears what came of it. */
+struct starter {
+    struct world *world;
+    struct broker_member member;
+    bool asks; /* a question; else a publication */
+    bool begins;
+};
+
+static void put_answer(void *ctx, struct broker_msg *msg, jj_status status)
+{
+    struct starter *starter = ctx;
+
+    jj__msg_free(msg);
+    bag_put(&starter->world->bag, status);
+}
+
+static void put_status(void *ctx, const struct publish_result *result)
+{
+    struct starter *starter = ctx;
+
+    bag_put(&starter->world->bag, result->status);
+}
+
+static int64_t begin_once(void *ctx, int64_t now_ms)
+{
+    struct starter *starter = ctx;
+    const struct outgoing message = {.subject = "silent", .data = "1", .len = 1};
+    const struct question question = {
+        .message = message, .deadline_ms = now_ms + 300, .answer = put_answer, .ctx = starter};
+    const struct publication publication = {.messages = &message,
+                                            .count = 1,
+                                            .deadline_ms = now_ms + 300,
+                                            .done = put_status,
+                                            .ctx = starter};
+    jj_error err;
+
+    if (!starter->begins)
+        return INT64_MAX;
+    starter->begins = false;
+    jj_status s = starter->asks ? jj__broker_ask(starter->world->broker, &question, &err)
+                                : jj__broker_publish(starter->world->broker, &publication, &err);
+    if (s != JJ_OK)
+        bag_put(&starter->world->bag, s);
+    return INT64_MAX;
+}
+
+static void add_starter(void *ctx)
+{
+    struct starter *starter = ctx;
+
+    jj__broker_member_add(starter->world->broker, &starter->member);
+}
+
+static void let_begin(void *ctx)
+{
+    struct starter *starter = ctx;
+
+    starter->begins = true;
+}
+
+static void remove_starter(void *ctx)
+{
+    struct starter *starter = ctx;
+
+    jj__broker_member_remove(starter->world->broker, &starter->member);
+}
+
+/* Nothing else wakes the broker thread but pings: one of the server's 2 s after the connect, for
+ * which there is a second round, and the library's, each 10 s. */
+static void expect_end_in_time(struct world *world, bool asks)
+{
+    struct starter starter = {.world = world, .asks = asks};
+    struct listener *silent = nats_client_listen(world->stranger, "silent", NULL);
+    int64_t longest_ms = 0;
+
+    starter.member = (struct broker_member){.turn = begin_once, .ctx = &starter};
+    world_connect(world, NULL);
+    jj__broker_call(world->broker, add_starter, &starter);
+    for (size_t round = 1; round <= 2; round++) {
+        int64_t before_ms = jj__clock_mono_ms();
+        jj__broker_call(world->broker, let_begin, &starter);
+        assert_true(bag_wait(&world->bag, round));
+        assert_int_equal(bag_get(&world->bag, round - 1), JJ_ERR_TIMEOUT);
+        if (jj__clock_mono_ms() - before_ms > longest_ms)
+            longest_ms = jj__clock_mono_ms() - before_ms;
+    }
+    jj__broker_call(world->broker, remove_starter, &starter);
+    listener_close(silent);
+    if (longest_ms > 5000)
+        fail_msg("the deadline was noticed after %lld ms", (long long)longest_ms);
+}
+
+static void the_deadline_of_what_a_turn_publishes_is_kept(void **state)
+{
+    expect_end_in_time(*state, false);
+}
+
+static void the_deadline_of_what_a_turn_asks_is_kept(void **state)
+{
+    expect_end_in_time(*state, true);
+}
+
 int main(void)
 {
 #define STORY(name)            cmocka_unit_test_setup_teardown(name, world_begin, world_end)
@@ -790,6 +894,8 @@ int main(void)
         STORY(the_broker_thread_publishes_too),
         STORY(closing_answers_all_that_is_under_way),
         STORY(closing_without_a_broker_answers_that_nothing_was_done),
+        STORY(the_deadline_of_what_a_turn_publishes_is_kept),
+        STORY(the_deadline_of_what_a_turn_asks_is_kept),
     };
 
     return cmocka_run_group_tests_name("broker_publish", tests, NULL, NULL);
