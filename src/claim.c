@@ -17,6 +17,7 @@
 #include "codec_pb.h"
 #include "fault.h"
 #include "subject.h"
+#include "tell.h"
 #include "worker.h"
 
 #define IN_FLIGHT_MAX    2
@@ -263,7 +264,7 @@ static void tell_started(struct jj_attempt *attempt)
     struct event event;
 
     jj__commit_fill(attempt, EVENT_STARTED, &event);
-    jj__commit_tell(attempt->worker, &event);
+    jj__tell(attempt->worker->broker, &attempt->worker->live, &event);
 }
 
 static void start_jobs(struct worker *worker, struct attempt_queue *claimed)

@@ -13,12 +13,12 @@
 #include <string.h>
 
 #include "clock.h"
-#include "codec_json.h"
 #include "codec_pb.h"
 #include "fault.h"
 #include "resend.h"
 #include "rfc3339.h"
 #include "subject.h"
+#include "tell.h"
 #include "worker.h"
 
 #define IN_FLIGHT_MAX   2
@@ -226,45 +226,6 @@ void jj__commit_too_early(struct jj_attempt *attempt)
     jj__queue_push(&attempt->worker->retries, attempt);
 }
 
-/* ---- telling ---- */
-
-static void send_live(struct worker *worker, const char *subject, const struct buf *body)
-{
-    const struct outgoing message = {.subject = subject, .data = body->data, .len = body->len};
-
-    jj__ignore(jj__broker_send(worker->broker, &message), "the stored event is what counts");
-}
-
-void jj__commit_tell(struct worker *worker, const struct event *event)
-{
-    const char *type = jj__event_type_text(event->type);
-    char subject[JJ__SUBJECT_SIZE];
-    struct buf *body = &worker->live;
-
-    jj__buf_reset(body);
-    jj__json_event(body, event);
-    if (body->failed || body->len > jj__broker_max_payload(worker->broker)) {
-        struct event smaller = *event;
-        smaller.result = NULL;
-        smaller.result_len = 0;
-        jj__buf_reset(body);
-        jj__json_event(body, &smaller);
-    }
-    jj__subject_live(subject, type);
-    send_live(worker, subject, body);
-    jj__subject_live_of(subject, event->name, type);
-    send_live(worker, subject, body);
-    if (event->type == EVENT_EVENT) {
-        jj__subject_live_of(subject, event->id, type);
-        send_live(worker, subject, body);
-    }
-    if (event->type == EVENT_LOG) {
-        send_live(worker, JJ__SUBJECT_LOG, body);
-        jj__subject_log_of(subject, event->id);
-        send_live(worker, subject, body);
-    }
-}
-
 /* ---- storing events ---- */
 
 /* A batch of events that is under way: of attempts, or of notes. */
@@ -284,7 +245,7 @@ static void settle(struct jj_attempt *attempt)
 
     jj__fault_point("commit.stored");
     outcome_event(attempt, &event);
-    jj__commit_tell(worker, &event);
+    jj__tell(worker->broker, &worker->live, &event);
     if (attempt->sealed && !attempt->collected) {
         jj__attempt_answer(attempt, "+ACK");
         attempt->settled = true;
@@ -537,7 +498,7 @@ void jj__commit_turn(struct worker *worker, struct note *notes, int64_t now_ms)
         struct handler *handler = note->handler;
         notes = note->next;
         note->next = NULL;
-        jj__commit_tell(worker, &note->event);
+        jj__tell(worker->broker, &worker->live, &note->event);
         *handler->notes_end[note->event.type] = note;
         handler->notes_end[note->event.type] = &note->next;
     }

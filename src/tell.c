@@ -35,4 +35,13 @@ void jj__tell(struct broker *broker, struct buf *body, const struct event *event
     send(broker, subject, body);
     jj__subject_live_of(subject, event->name, type);
     send(broker, subject, body);
+    if (event->type == EVENT_EVENT) {
+        jj__subject_live_of(subject, event->id, type);
+        send(broker, subject, body);
+    }
+    if (event->type == EVENT_LOG) {
+        send(broker, JJ__SUBJECT_LOG, body);
+        jj__subject_log_of(subject, event->id);
+        send(broker, subject, body);
+    }
 }

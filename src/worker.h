@@ -327,8 +327,6 @@ void jj__commit_too_early(struct jj_attempt *attempt);
 void jj__commit_turn(struct worker *worker, struct note *notes, int64_t now_ms);
 /* True if nothing waits to be committed. */
 bool jj__commit_is_idle(const struct worker *worker);
-/* Send a live event, on its two or three subjects. */
-void jj__commit_tell(struct worker *worker, const struct event *event);
 /* The attempt's event with all that is the same for each type. */
 void jj__commit_fill(const struct jj_attempt *attempt, enum event_type type, struct event *event);
 
