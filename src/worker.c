@@ -292,7 +292,7 @@ static jj_status copy_handlers(struct worker *worker, const struct handler *hand
 /* "<host>-<pid>-<random>": no two workers share a name, not even one after its restart. */
 static jj_status name_worker(struct worker *worker, jj_error *err)
 {
-    char host[33] = "host";
+    char host[256] = "";
     char random[9];
 
     jj_status s = jj__id_random(random, sizeof(random) - 1, err);
@@ -302,14 +302,14 @@ static jj_status name_worker(struct worker *worker, jj_error *err)
         snprintf(worker->name, sizeof(worker->name), "%.50s-%s", worker->options->worker, random);
         return JJ_OK;
     }
-    if (gethostname(host, sizeof(host) - 1) != 0)
+    if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
         snprintf(host, sizeof(host), "host");
     for (char *c = host; *c != '\0'; c++) {
         const char one[2] = {*c, '\0'};
         if (!jj__token_valid(one))
             *c = '-';
     }
-    snprintf(worker->name, sizeof(worker->name), "%s-%ld-%s", host, (long)getpid(), random);
+    snprintf(worker->name, sizeof(worker->name), "%.32s-%ld-%s", host, (long)getpid(), random);
     return JJ_OK;
 }
 
