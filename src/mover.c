@@ -247,6 +247,10 @@ static bool read_due(struct due *due)
         return false;
     jj_status headers = jj__msg_headers(due->msg, &due->headers, &header_count, NULL);
     due->no_memory = headers == JJ_ERR_NO_MEMORY;
+    if (headers != JJ_OK && !due->no_memory)
+        jj__log(&due->mover->log, JJ_LOG_ERROR,
+                "due message %llu is thrown away: its headers can't be read",
+                (unsigned long long)delivery.seq);
     if (headers != JJ_OK)
         return false;
     const struct job_message message = {.subject = jj__msg_subject(due->msg),
