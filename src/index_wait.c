@@ -435,7 +435,7 @@ static void note_built(struct index *index)
         atomic_store(&index->built, true);
 }
 
-static int64_t next_deadline(const struct index *index)
+static int64_t next_deadline(const struct index *index, int64_t now_ms)
 {
     int64_t next_ms = index->sleepers_ms;
 
@@ -443,7 +443,7 @@ static int64_t next_deadline(const struct index *index)
         if (waiter->deadline_ms < next_ms)
             next_ms = waiter->deadline_ms;
     if (index->round.wanted > index->round.ended && !index->round.asking &&
-        index->round.again_ms > 0 && index->round.again_ms < next_ms)
+        index->round.again_ms > now_ms && index->round.again_ms < next_ms)
         next_ms = index->round.again_ms;
     return next_ms;
 }
@@ -457,7 +457,7 @@ int64_t jj__index_wait_turn(struct index *index, int64_t now_ms)
     turn_waiters(index, now_ms);
     if (now_ms >= index->sleepers_ms)
         end_sleep(index, now_ms, JJ_ERR_TIMEOUT, "the job is not over yet");
-    int64_t next_ms = next_deadline(index);
+    int64_t next_ms = next_deadline(index, now_ms);
     return next_ms > now_ms ? next_ms : now_ms + 1;
 }
 
