@@ -225,7 +225,7 @@ static void cancel_one(jj_client *client, uint32_t n)
 static void enqueue_plain(jj_client *client, uint32_t first)
 {
     char ids[PLAN_STEP][32];
-    jj_spec specs[PLAN_STEP];
+    jj_spec specs[PLAN_STEP] = {0};
     size_t count = 0, stored = 0;
     jj_error err;
 
