@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Within the memory that a process with an index may take, with room for a large transaction. */
-#define WRITER_CACHE    "-16384" /* KiB */
+#define WRITER_CACHE    "-6144" /* KiB */
 #define READER_CACHE    "-4096"
 #define LENGTH_MAX      (256 * 1024 * 1024) /* above what a broker takes as a message */
 #define TEXT_SIZE       128

@@ -21,7 +21,7 @@
 #include "subject.h"
 #include "thread.h"
 
-#define QUEUE_BYTES   ((size_t)4 * 1024 * 1024) /* between broker thread and writer */
+#define QUEUE_BYTES   ((size_t)1024 * 1024) /* between broker thread and writer */
 #define QUEUE_ITEMS   20000
 #define LOOK_LIMIT_MS 5000
 #define LOOK_EVERY_MS 30000

@@ -21,7 +21,7 @@
 #include "index_inner.h"
 #include "state.h"
 
-#define BATCH_BYTES ((size_t)1024 * 1024) /* of messages */
+#define BATCH_BYTES ((size_t)256 * 1024) /* of messages */
 #define BATCH_ITEMS 4000
 #define AGAIN_MS    1000
 

@@ -17,6 +17,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "clock.h"
 #include "notify.h"
@@ -26,6 +29,7 @@
 #include "work.h"
 
 #define TICK_MS 1000
+#define TRIM_MS 10000
 /* Handlers that are told to end have this long before the process ends without them: more than what
  * a program gets between SIGTERM and SIGKILL. */
 #define LEAVE_MS 8000
@@ -370,6 +374,20 @@ static void tell_watchdog(struct daemon *daemon)
     daemon->watchdog_at_ms = now_ms + daemon->watchdog_ms;
 }
 
+/* The heap keeps what a busy time took, and the index takes a lot of it to read a long history:
+ * what is free goes back to the system. */
+static void trim_heap(struct daemon *daemon)
+{
+    int64_t now_ms = jj__clock_mono_ms();
+
+    if (now_ms < daemon->trim_at_ms)
+        return;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+    daemon->trim_at_ms = now_ms + TRIM_MS;
+}
+
 enum ending daemon_run(struct daemon *daemon)
 {
     int64_t tick_ms =
@@ -380,6 +398,7 @@ enum ending daemon_run(struct daemon *daemon)
         heed(daemon, daemon_next_signal(tick_ms));
         tell_watchdog(daemon);
         look_at_members(daemon);
+        trim_heap(daemon);
     }
     if (daemon->members != NULL) {
         logger_say(&daemon->logger, JJ_LOG_WARN, "some handlers do not end, they are left");

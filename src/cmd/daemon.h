@@ -32,6 +32,7 @@ struct daemon {
     int64_t leave_at_ms;    /* steady clock: when handlers that go on are left; 0: not known yet */
     int64_t watchdog_ms;    /* how often we are to say that we live; -1: not at all */
     int64_t watchdog_at_ms; /* steady clock: when next */
+    int64_t trim_at_ms;     /* steady clock: when to give memory back next */
     enum ending ending;
 
     /* For what a command has beside its members; may be NULL. Called when a child may have ended.

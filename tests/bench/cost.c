@@ -3,6 +3,7 @@
 /* What jobs cost in CPU time, and what workers and index services cost that have nothing to do. */
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -11,10 +12,9 @@
 #include "cost.h"
 #include "load.h"
 #include "process.h"
-#include "role.h"
 #include "temp.h"
 
-enum { JOBS = 100000, SLOTS = 8, SETTLE_MS = 2000, IDLE_MS = 20000 };
+enum { JOBS = 100000, SLOTS = 8, NAMES = 10, SETTLE_MS = 2000, IDLE_MS = 20000 };
 
 static void let_pass(int64_t ms)
 {
@@ -39,9 +39,11 @@ static void measure_cpu(const struct bench *bench, jj_client *client)
     bench_row(bench, &(struct row){.what = "  the worker's part", .value = worker, .unit = "us"});
 }
 
-static void measure_idle(const struct bench *bench, const char *what, struct process *process)
+/* Run the program, do nothing with it, end it. */
+static void measure_idle(const struct bench *bench, const char *what, const char *const argv[])
 {
     int64_t ms = bench->quick ? IDLE_MS / 10 : IDLE_MS;
+    struct process *process = process_start(argv, NULL);
     pid_t pid = process_pid(process);
     char text[64];
 
@@ -59,21 +61,51 @@ static void measure_idle(const struct bench *bench, const char *what, struct pro
                                    .unit = "MiB",
                                    .bar_value = 20,
                                    .at_most = true});
-    role_end(process);
+    process_signal(process, SIGTERM);
+    if (process_wait(process, 0) != 0)
+        bench_fail(what, NULL);
+    process_free(process);
+}
+
+static void measure_idle_worker(const struct bench *bench, const char *dir)
+{
+    char path[TEMP_PATH_SIZE + 16];
+
+    snprintf(path, sizeof(path), "%s/worker.yaml", dir);
+    FILE *file = fopen(path, "w");
+    if (file == NULL)
+        bench_fail(path, NULL);
+    fputs("handlers:\n", file);
+    for (int i = 0; i < NAMES; i++)
+        fprintf(file, "- { name: idle%d, exec: [/bin/true] }\n", i);
+    fclose(file);
+    measure_idle(bench, "worker with 10 names",
+                 (const char *const[]){JETJOBS_PROGRAM, "--url", bench->server.url, "--config",
+                                       path, "worker", NULL});
+}
+
+/* It has read the history of all those jobs. */
+static void measure_idle_index(const struct bench *bench, const char *dir)
+{
+    char path[TEMP_PATH_SIZE + 16];
+
+    snprintf(path, sizeof(path), "%s/index.db", dir);
+    measure_idle(bench, "serve",
+                 (const char *const[]){JETJOBS_PROGRAM, "--url", bench->server.url, "serve",
+                                       "--index", path, NULL});
 }
 
 int main(int argc, char **argv)
 {
-    char dir[TEMP_PATH_SIZE], path[TEMP_PATH_SIZE + 16];
+    char dir[TEMP_PATH_SIZE];
     struct bench bench;
 
     bench_begin(&bench, "cost", argc, argv);
     jj_client *client = load_open(bench.server.url);
     temp_dir_make(dir);
-    snprintf(path, sizeof(path), "%s/index.db", dir);
     measure_cpu(&bench, client);
-    measure_idle(&bench, "worker with 10 names", role_start_idle(bench.server.url, 10));
-    measure_idle(&bench, "index service", role_start_index(bench.server.url, path));
+    measure_idle_worker(&bench, dir);
+    measure_idle_index(&bench, dir);
     temp_dir_remove(dir);
     jj_close(client);
     bench_end(&bench);

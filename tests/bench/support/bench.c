@@ -82,10 +82,10 @@ static void print_number(double number)
 static void print_bar(const struct row *row)
 {
     if (row->bar > 0)
-        printf("  %s %g: %s", row->at_most ? "<=" : ">=", row->bar, is_met(row) ? "yes" : "NO");
+        printf("  %s %g: %s", row->at_most ? "<=" : ">=", row->bar, is_met(row) ? "met" : "missed");
     else if (row->bar_value > 0)
         printf("  %s %g %s: %s", row->at_most ? "<=" : ">=", row->bar_value, row->unit,
-               is_met(row) ? "yes" : "NO");
+               is_met(row) ? "met" : "missed");
 }
 
 static void write_json(const struct bench *bench, const struct row *row)

@@ -65,31 +65,12 @@ static void work(const char *url, const char *name, const char *concurrency)
     jj_close(client);
 }
 
-static void idle(const char *url, const char *names)
-{
-    const jj_options options = {.url = url};
-    char name[32];
-    jj_client *client;
-    jj_error err;
-
-    bench_must(jj_open(&options, &client, &err), "worker", &err);
-    for (unsigned long i = strtoul(names, NULL, 10); i > 0; i--) {
-        snprintf(name, sizeof(name), "idle%lu", i);
-        bench_must(jj_register(client, name, sleep_as_told, NULL, NULL, &err), "worker", &err);
-    }
-    bench_must(jj_start(client, &err), "worker", &err);
-    wait_for_the_end();
-    jj_close(client);
-}
-
 void role_play(int argc, char **argv)
 {
     if (argc < 5 || strcmp(argv[1], "--role") != 0)
         return;
     if (strcmp(argv[2], "index") == 0)
         keep_index(argv[3], argv[4]);
-    else if (strcmp(argv[2], "idle") == 0)
-        idle(argv[3], argv[4]);
     else if (strcmp(argv[2], "worker") == 0 && argc == 6)
         work(argv[3], argv[4], argv[5]);
     exit(0);
@@ -121,14 +102,6 @@ struct process *role_start_worker(const char *url, const char *name, unsigned co
     snprintf(number, sizeof(number), "%u", concurrency);
     return start(
         (const char *const[]){"/proc/self/exe", "--role", "worker", url, name, number, NULL});
-}
-
-struct process *role_start_idle(const char *url, unsigned names)
-{
-    char number[12];
-
-    snprintf(number, sizeof(number), "%u", names);
-    return start((const char *const[]){"/proc/self/exe", "--role", "idle", url, number, NULL});
 }
 
 void role_end(struct process *process)

@@ -19,9 +19,6 @@ struct process *role_start_index(const char *url, const char *path);
  * handler sleeps; "0" is a no-op. */
 struct process *role_start_worker(const char *url, const char *name, unsigned concurrency);
 
-/* Start a worker of so many names, which has nothing to do. */
-struct process *role_start_idle(const char *url, unsigned names);
-
 /* Ask it to end, and wait until it did. */
 void role_end(struct process *process);
 
