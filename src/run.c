@@ -5,12 +5,19 @@
  * The broker thread queues claimed jobs, one queue for each handler, so that a name which has used
  * up its concurrency does not hold up the others. A slot takes the next job that may run, runs it
  * with no lock held, and puts it among the ended, where the broker thread collects it. Slots are
- * made when there is work for them and none is idle. */
+ * made when there is work for them and none is idle.
+ *
+ * Each slot that takes a job wakes the next one, so that no job waits for one that is slow. Where
+ * handlers take microseconds, that would cost more than they do: one slot then works off what is
+ * ready, and says so when all of it is done. No handler need keep to what it did so far, so as long
+ * as quick jobs are ready the broker thread looks every millisecond whether they still go on. */
 
 #include "clock.h"
 #include "fault.h"
 #include "thread.h"
 #include "worker.h"
+
+#define QUICK_US 20
 
 /* ---- queues ---- */
 
@@ -74,6 +81,7 @@ static struct jj_attempt *take_next(struct worker *worker)
             worker->ready--;
             handler->running++;
             worker->running++;
+            worker->begun++;
             return jj__queue_pop(&handler->ready);
         }
         handler = following;
@@ -91,8 +99,20 @@ static bool something_may_run(const struct worker *worker)
     return false;
 }
 
-/* Run a job's handler and hand over what it said. Lock: held, but not while the handler runs. */
-static void run_one(struct worker *worker, struct jj_attempt *attempt)
+/* A quick job may run: the broker thread looks whether it soon does. */
+static bool is_watched(const struct worker *worker)
+{
+    if (worker->ready > 0)
+        for (const struct handler *handler = worker->handlers; handler != NULL;
+             handler = handler->next)
+            if (handler->quick && may_run(handler))
+                return true;
+    return false;
+}
+
+/* Run a job's handler and hand over what it said. untold: the broker thread does not know of jobs
+ * that ended before it. Lock: held, but not while the handler runs. */
+static void run_one(struct worker *worker, struct jj_attempt *attempt, bool untold)
 {
     struct handler *handler = attempt->handler;
 
@@ -102,9 +122,12 @@ static void run_one(struct worker *worker, struct jj_attempt *attempt)
     attempt->stage = STAGE_RUNNING;
     if (begins)
         attempt->started_us = jj__clock_mono_us();
-    if (worker->idle > 0 && something_may_run(worker))
-        pthread_cond_signal(&worker->work); /* each slot wakes the next one */
+    bool alone = handler->quick && is_watched(worker);
+    if (!alone && worker->idle > 0 && something_may_run(worker))
+        pthread_cond_signal(&worker->work);
     pthread_mutex_unlock(&worker->lock);
+    if (!alone && untold)
+        jj__broker_wake(worker->broker);
 
     jj__fault_point("run.begins");
     if (begins)
@@ -125,12 +148,16 @@ static void run_one(struct worker *worker, struct jj_attempt *attempt)
 static void *slot_main(void *arg)
 {
     struct worker *worker = arg;
+    bool untold = false;
 
     pthread_mutex_lock(&worker->lock);
     for (;;) {
         struct jj_attempt *attempt = take_next(worker);
         if (attempt != NULL) {
-            run_one(worker, attempt);
+            run_one(worker, attempt, untold);
+            untold = attempt->handler->quick && is_watched(worker);
+            if (untold)
+                continue;
             pthread_mutex_unlock(&worker->lock);
             jj__broker_wake(worker->broker);
             pthread_mutex_lock(&worker->lock);
@@ -187,13 +214,36 @@ void jj__run_queue(struct worker *worker, struct attempt_queue *attempts)
     if (attempts->count == 0)
         return;
     pthread_mutex_lock(&worker->lock);
+    if (worker->ready == 0)
+        worker->begun_ms = jj__clock_mono_ms();
     while ((attempt = jj__queue_pop(attempts)) != NULL) {
+        struct handler *handler = attempt->handler;
         attempt->stage = STAGE_QUEUED;
-        jj__queue_push(&attempt->handler->ready, attempt);
+        handler->quick = handler->mean_us > 0 && handler->mean_us < QUICK_US;
+        jj__queue_push(&handler->ready, attempt);
         worker->ready++;
     }
     staff(worker);
     pthread_mutex_unlock(&worker->lock);
+}
+
+int64_t jj__run_turn(struct worker *worker, int64_t now_ms)
+{
+    bool is_quick = false;
+
+    pthread_mutex_lock(&worker->lock);
+    bool goes_on = worker->begun != worker->begun_seen || now_ms <= worker->begun_ms + 1;
+    for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next) {
+        handler->quick = handler->quick && goes_on;
+        is_quick |= handler->quick && handler->ready.count > 0;
+    }
+    if (!goes_on && worker->ready > 0)
+        staff(worker);
+    if (worker->begun != worker->begun_seen)
+        worker->begun_ms = now_ms;
+    worker->begun_seen = worker->begun;
+    pthread_mutex_unlock(&worker->lock);
+    return is_quick ? now_ms + 1 : INT64_MAX;
 }
 
 void jj__run_collect(struct worker *worker, struct attempt_queue *ended_out,

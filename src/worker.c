@@ -253,6 +253,9 @@ static int64_t turn(void *ctx, int64_t now_ms)
     if (ask_ms < next_ms)
         next_ms = ask_ms;
     jj__claim_turn(worker, now_ms);
+    int64_t run_ms = jj__run_turn(worker, now_ms);
+    if (run_ms < next_ms)
+        next_ms = run_ms;
     if (worker->commit_again_ms > now_ms && worker->commit_again_ms < next_ms)
         next_ms = worker->commit_again_ms;
     if (worker->claim_again_ms > now_ms && worker->claim_again_ms < next_ms)

@@ -149,6 +149,7 @@ struct handler {
     size_t notes_bytes;         /* guarded by worker.lock: told and not stored */
     struct attempt_queue ready; /* guarded by worker.lock: claimed, waits for a slot */
     uint32_t running;           /* guarded by worker.lock */
+    bool quick;                 /* guarded by worker.lock: its jobs end sooner than a slot wakes */
 
     struct attempt_queue to_commit[EVENT_TYPES];
     struct note *notes[EVENT_TYPES], **notes_end[EVENT_TYPES];
@@ -206,6 +207,8 @@ struct worker {
     struct buf scratch;      /* a batch on its way out */
     struct buf live;         /* a live event on its way out */
     uint32_t random;
+    uint64_t begun_seen; /* jobs that slots had taken at begun_ms */
+    int64_t begun_ms;
     bool stopping;
     bool drained; /* stopping, and nothing more comes */
     int64_t stop_by_ms;
@@ -221,6 +224,7 @@ struct worker {
     uint32_t idle;                   /* guarded by lock: of these, waiting */
     uint32_t running;                /* guarded by lock */
     uint32_t ready;                  /* guarded by lock: in all handlers' queues */
+    uint64_t begun;                  /* guarded by lock: jobs that slots have taken, in all */
     struct handler *turn;            /* guarded by lock: whose queue is looked at first */
     bool ending;                     /* guarded by lock: slots are to end */
     bool stopped;                    /* guarded by lock */
@@ -304,6 +308,9 @@ void jj__run_queue(struct worker *worker, struct attempt_queue *attempts);
 /* The handlers that have returned since, and what handlers told. */
 void jj__run_collect(struct worker *worker, struct attempt_queue *ended_out,
                      struct note **notes_out);
+/* See to it that no job waits for long behind one that was thought to be quick; returns when to
+ * come again. */
+int64_t jj__run_turn(struct worker *worker, int64_t now_ms);
 void jj__run_end(struct worker *worker);
 
 /* ---- handler.c ---- */

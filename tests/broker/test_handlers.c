@@ -401,6 +401,64 @@ static void names_share_the_slots(void **state)
         fail_msg("%zu of the first 150 jobs were reports", reports);
 }
 
+/* Most end at once. */
+static jj_verdict wait_if_told(struct crew *crew, jj_attempt *attempt)
+{
+    size_t len;
+    const char *data = jj_attempt_data(attempt, &len);
+
+    return len > 0 && data[0] == 'w' ? crew_pass(crew, attempt) : jj_done(attempt, NULL, 0);
+}
+
+/* Jobs in one call, of which those wait that the pattern has a 'w' for. */
+static void enqueue_pattern(struct crew *crew, const char *pattern)
+{
+    jj_spec specs[64];
+    size_t count = strlen(pattern);
+    jj_error err;
+
+    assert_in_range(count, 1, 64);
+    for (size_t i = 0; i < count; i++)
+        specs[i] = (jj_spec){.name = "mail", .data = &pattern[i], .data_len = 1};
+    if (jj_enqueue_many(crew->client, specs, count, NULL, NULL, &err) != JJ_OK)
+        fail_msg("jj_enqueue_many: %s", err.text);
+}
+
+static void open_quick_crew(struct crew *crew, uint32_t concurrency)
+{
+    crew_open(crew, &(jj_options){.concurrency = concurrency});
+    crew_register(crew, "mail", wait_if_told, NULL);
+    crew_start(crew);
+    enqueue_many(crew, "mail", 1000);
+    assert_true(crew_wait_runs(crew, "mail", 1000));
+    assert_true(crew_wait_over(crew));
+    crew_close_gate(crew);
+}
+
+static void no_job_waits_for_one_that_was_quick_so_far(void **state)
+{
+    struct crew *crew = *state;
+
+    open_quick_crew(crew, 3);
+    enqueue_pattern(crew, "wqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqwqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq");
+    assert_true(crew_wait_backlog(crew, 2));
+    assert_int_equal(crew_running(crew), 2);
+    crew_open_gate(crew);
+    assert_true(crew_wait_over(crew));
+}
+
+static void what_quick_jobs_did_is_stored_while_slow_ones_run(void **state)
+{
+    struct crew *crew = *state;
+
+    open_quick_crew(crew, 2);
+    enqueue_pattern(crew, "qqqwwqqqq");
+    assert_true(crew_wait_running(crew, 2));
+    assert_true(crew_wait_backlog(crew, 6));
+    crew_open_gate(crew);
+    assert_true(crew_wait_over(crew));
+}
+
 /* Longer than a job is held that gets no slot. */
 static jj_verdict take_long(struct crew *crew, jj_attempt *attempt)
 {
@@ -500,6 +558,8 @@ int main(void)
         STORY(no_more_jobs_run_at_once_than_there_are_slots),
         STORY(a_name_has_no_more_slots_than_its_own_concurrency),
         STORY(names_share_the_slots),
+        STORY(no_job_waits_for_one_that_was_quick_so_far),
+        STORY(what_quick_jobs_did_is_stored_while_slow_ones_run),
         STORY(names_with_long_jobs_share_one_slot_and_lose_none),
         STORY(the_fleet_keeps_its_limit),
         STORY(a_handler_may_enqueue_and_wait_for_what_it_enqueued),
