@@ -35,12 +35,10 @@ static size_t next_cap(const struct buf *buf, size_t need)
     return cap < max ? cap : max;
 }
 
-char *jj__buf_reserve(struct buf *buf, size_t len)
+static char *grow(struct buf *buf, size_t len)
 {
     if (buf->failed)
         return NULL;
-    if (buf->data != NULL && len <= buf->cap - buf->len)
-        return buf->data + buf->len;
 
     char *data = NULL;
     size_t cap = 0;
@@ -59,12 +57,25 @@ char *jj__buf_reserve(struct buf *buf, size_t len)
     return buf->data + buf->len;
 }
 
+/* Inlined: each live event is written in some thirty appends. */
+static inline char *reserve(struct buf *buf, size_t len)
+{
+    if (!buf->failed && buf->data != NULL && len <= buf->cap - buf->len)
+        return buf->data + buf->len;
+    return grow(buf, len);
+}
+
+char *jj__buf_reserve(struct buf *buf, size_t len)
+{
+    return reserve(buf, len);
+}
+
 void jj__buf_add(struct buf *buf, const void *data, size_t len)
 {
     if (len == 0)
         return;
 
-    char *at = jj__buf_reserve(buf, len);
+    char *at = reserve(buf, len);
     if (at == NULL)
         return;
     memcpy(at, data, len);
@@ -78,7 +89,12 @@ void jj__buf_str(struct buf *buf, const char *text)
 
 void jj__buf_char(struct buf *buf, char c)
 {
-    jj__buf_add(buf, &c, 1);
+    char *at = reserve(buf, 1);
+
+    if (at == NULL)
+        return;
+    *at = c;
+    buf->len++;
 }
 
 void jj__buf_u64(struct buf *buf, uint64_t number)

@@ -72,7 +72,8 @@ static bool dispose(struct jj_attempt *attempt)
     return verdict != CANCEL_NONE;
 }
 
-static struct claim claim_of(const struct jj_attempt *attempt, size_t limit)
+/* Without the job's data where that does not fit into a message of limit bytes. */
+static struct claim claim_of(const struct jj_attempt *attempt, size_t limit, size_t *bytes_out)
 {
     struct claim claim = {.job = &attempt->job,
                           .seq = attempt->entry.seq,
@@ -81,8 +82,11 @@ static struct claim claim_of(const struct jj_attempt *attempt, size_t limit)
                           .lost = attempt->lost,
                           .with_job = attempt->number == 1};
 
-    if (jj__pb_claim_size(&claim) > limit)
+    *bytes_out = jj__pb_claim_size(&claim);
+    if (*bytes_out > limit) {
         claim.omit_data = true;
+        *bytes_out = jj__pb_claim_size(&claim);
+    }
     return claim;
 }
 
@@ -99,8 +103,8 @@ static void gather_from(struct worker *worker, struct handler *handler, struct c
 
     while (room > 0 && handler->held.count > 0 && gathering->attempts.count < BATCH_MAX) {
         struct jj_attempt *attempt = handler->held.first;
-        struct claim claim = claim_of(attempt, gathering->limit);
-        size_t bytes = jj__pb_claim_size(&claim);
+        size_t bytes;
+        struct claim claim = claim_of(attempt, gathering->limit, &bytes);
         if (gathering->attempts.count > 0 && gathering->bytes + bytes > gathering->limit)
             return;
         jj__queue_pop(&handler->held);
@@ -264,6 +268,7 @@ static void tell_started(struct jj_attempt *attempt)
     struct event event;
 
     jj__commit_fill(attempt, EVENT_STARTED, &event);
+    event.time_ms = jj__clock_wall_ms();
     jj__tell(attempt->worker->broker, &attempt->worker->live, &event);
 }
 

@@ -34,7 +34,6 @@ void jj__commit_fill(const struct jj_attempt *attempt, enum event_type type, str
                             .name = attempt->handler->name,
                             .worker = attempt->worker->name,
                             .traceparent = attempt->job.traceparent,
-                            .time_ms = jj__clock_wall_ms(),
                             .attempts = attempt->number,
                             .max_attempts = attempt->max_attempts,
                             .redrives = attempt->job.redrives,

@@ -217,6 +217,7 @@ static struct note *make_note(const jj_attempt *attempt, const struct event *eve
     note->bytes = bytes;
     memcpy(note->id, attempt->job.id, sizeof(note->id));
     jj__commit_fill(attempt, event->type, &note->event);
+    note->event.time_ms = jj__clock_wall_ms();
     note->event.id = note->id;
     note->event.level = event->level;
     note->event.percent = event->percent;

@@ -334,7 +334,7 @@ void jj__commit_too_early(struct jj_attempt *attempt);
 void jj__commit_turn(struct worker *worker, struct note *notes, int64_t now_ms);
 /* True if nothing waits to be committed. */
 bool jj__commit_is_idle(const struct worker *worker);
-/* The attempt's event with all that is the same for each type. */
+/* The attempt's event with all that is the same for each type; its time is not. */
 void jj__commit_fill(const struct jj_attempt *attempt, enum event_type type, struct event *event);
 
 /* ---- lease.c ---- */
