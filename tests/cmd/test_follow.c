@@ -14,6 +14,7 @@
 #include "cli.h"
 #include "desk.h"
 #include "program.h"
+#include "wait.h"
 
 #define LINES 30
 
@@ -203,6 +204,23 @@ static void events_end_when_nobody_reads_them(void **state)
     process_free(process);
 }
 
+/* Printing waits for its reader when it is to end; a second signal makes that shorter. */
+static void events_end_though_their_reader_sleeps(void **state)
+{
+    struct desk *desk = *state;
+    struct cli cli = cli_of(desk);
+
+    start_worker(desk);
+    struct process *process = start_events(desk, &cli, NULL);
+    desk_enqueue(desk, "much", "one", NULL);
+    assert_true(process_wait_full(process));
+    process_signal(process, SIGINT);
+    wait_a_moment();
+    process_signal(process, SIGINT);
+    assert_true(process_ends_unread(process));
+    process_free(process);
+}
+
 static void a_lost_connection_is_told(void **state)
 {
     struct desk *desk = *state;
@@ -334,6 +352,7 @@ int main(void)
         TEST(on_a_terminal_events_are_for_people_and_tame),
         TEST(events_end_with_the_terminal),
         TEST(events_end_when_nobody_reads_them),
+        TEST(events_end_though_their_reader_sleeps),
         TEST(a_lost_connection_is_told),
         TEST(stored_lines_come_first_then_live_ones_none_twice),
         TEST(whoever_follows_sees_more_lines_than_are_kept),

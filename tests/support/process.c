@@ -238,6 +238,23 @@ void process_look(struct process *process)
     pump(process, 0);
 }
 
+/* It holds much, and that does not grow any more. */
+bool process_wait_full(struct process *process)
+{
+    int64_t deadline_ms = jj__clock_mono_ms() + WAIT_MS;
+    int held = 0;
+    int same = 0;
+
+    while (same < 100 && jj__clock_mono_ms() < deadline_ms) {
+        int now = 0;
+        wait_a_moment();
+        assert_int_equal(ioctl(process->out, FIONREAD, &now), 0);
+        same = now == held && now > 48 * 1024 ? same + 1 : 0;
+        held = now;
+    }
+    return same == 100;
+}
+
 /* ---- what is done to it ---- */
 
 /* It may want to be read before it goes on reading. */
@@ -305,6 +322,15 @@ static bool has_ended(struct process *process)
 {
     if (!process->ended && waitpid(process->pid, &process->status, WNOHANG) == process->pid)
         process->ended = true;
+    return process->ended;
+}
+
+bool process_ends_unread(struct process *process)
+{
+    int64_t deadline_ms = jj__clock_mono_ms() + WAIT_MS;
+
+    while (!has_ended(process) && jj__clock_mono_ms() < deadline_ms)
+        wait_a_moment();
     return process->ended;
 }
 

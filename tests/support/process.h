@@ -35,6 +35,11 @@ size_t process_output_len(struct process *process); /* it may hold NUL */
 bool process_wait_output(struct process *process, const char *text);
 bool process_wait_errors(struct process *process, const char *text);
 
+/* Without reading: until stdout is full, as far as can be seen, or it ends; false: not within
+ * WAIT_MS. */
+bool process_wait_full(struct process *process);
+bool process_ends_unread(struct process *process);
+
 /* Read what it has printed in the meantime. */
 void process_look(struct process *process);
 
