@@ -229,7 +229,8 @@ const struct command cmd_enqueue = {
         "\n"
         "With --wait, the job is shown when it is over, and the exit status is 0 only if it is\n"
         "completed. With --lines, stdin is enqueued as it comes, in batches of up to 1000\n"
-        "that are stored all or none, and the ids are printed in that order.\n",
+        "that are stored all or none, and the ids are printed in that order. An empty line\n"
+        "is no job.\n",
     .options = options,
     .run = run,
 };

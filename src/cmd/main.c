@@ -87,12 +87,17 @@ static int unknown_command(const char *name)
     return program_usage(NULL, "unknown command '%.100s'", name);
 }
 
+static bool is_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 /* "jetjobs help [COMMAND]", or --help. */
 static int help(const char *name)
 {
     const struct command *command = name == NULL ? NULL : find_command(name);
 
-    if (name != NULL && command == NULL)
+    if (name != NULL && command == NULL && !is_help(name))
         return unknown_command(name);
     if (command != NULL)
         help_command(stdout, command);

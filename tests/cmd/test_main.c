@@ -65,6 +65,8 @@ static void help_lists_the_commands(void **state)
     expect_output("--help", NULL, "\n  provision  ");
     expect_output("-h", NULL, "\n  provision  ");
     expect_output("help", NULL, "\n  provision  ");
+    expect_output("help", "help", "\n  provision  ");
+    expect_output("help", "--help", "\n  provision  ");
 }
 
 static void every_command_has_help(void **state)
