@@ -7,6 +7,7 @@
 
 #include "broker.h"
 #include "broker_nats.h"
+#include "subject.h"
 
 static natsMsg *nats_of(struct broker_msg *msg)
 {
@@ -77,6 +78,14 @@ static bool make_room(struct header_list *list, size_t more)
     return true;
 }
 
+static natsStatus add(struct header_list *list, const char *name, const char *value)
+{
+    if (!make_room(list, 1))
+        return NATS_NO_MEMORY;
+    list->headers[list->count++] = (jj_header){.name = name, .value = value};
+    return NATS_OK;
+}
+
 /* Of these the first one counts; and to ask for it takes no memory. */
 static bool counts_once(const char *name)
 {
@@ -90,10 +99,7 @@ static natsStatus add_first_value(natsMsg *msg, const char *name, struct header_
 
     if (s != NATS_OK)
         return s == NATS_NOT_FOUND ? NATS_OK : s;
-    if (!make_room(list, 1))
-        return NATS_NO_MEMORY;
-    list->headers[list->count++] = (jj_header){.name = name, .value = value};
-    return NATS_OK;
+    return add(list, name, value);
 }
 
 static natsStatus add_values(natsMsg *msg, const char *name, struct header_list *list)
@@ -112,22 +118,73 @@ static natsStatus add_values(natsMsg *msg, const char *name, struct header_list 
     return s;
 }
 
+/* ---- empty values: nats.c before 3.11 takes the line behind one for it, or finds none ---- */
+
+#define READS_EMPTY_VALUES 0x030B00
+
+/* Of lines that are ours or the server's: of others it can't be told from a value. */
+static natsStatus part_lines(struct header_list *list)
+{
+    size_t count = list->count;
+    natsStatus s = NATS_OK;
+
+    for (size_t i = 0; s == NATS_OK && i < count; i++) {
+        const char *line = list->headers[i].value;
+        const char *name = jj__header_known(line, strcspn(line, ":"));
+        if (name == NULL || line[strlen(name)] != ':')
+            continue;
+        const char *value = line + strlen(name) + 1;
+        list->headers[i].value = "";
+        s = add(list, name, value + strspn(value, " "));
+    }
+    return s;
+}
+
+/* After NATS_PROTOCOL_ERROR: false if it was not a last header without a value. name_out: if that
+ * is one of ours. */
+static bool is_empty_last(const char **name_out)
+{
+    static const char complaint[] = "no value found for key ";
+    const char *text = nats_GetLastError(NULL);
+    const char *found = text == NULL ? NULL : strstr(text, complaint);
+
+    if (found == NULL)
+        return false;
+    found += sizeof(complaint) - 1;
+    *name_out = jj__header_known(found, strlen(found));
+    return true;
+}
+
+/* The names before an empty last one are there when they are asked for again. */
+static natsStatus get_names(natsMsg *msg, const char ***names_out, int *count_out,
+                            struct header_list *list)
+{
+    const char *empty = NULL;
+    natsStatus s = natsMsgHeader_Keys(msg, names_out, count_out);
+
+    if (s == NATS_PROTOCOL_ERROR && is_empty_last(&empty))
+        s = natsMsgHeader_Keys(msg, names_out, count_out);
+    if (s == NATS_NOT_FOUND)
+        s = NATS_OK;
+    if (s == NATS_OK && *count_out > 0 && !make_room(list, (size_t)*count_out + 1))
+        s = NATS_NO_MEMORY;
+    return s == NATS_OK && empty != NULL ? add(list, empty, "") : s;
+}
+
 jj_status jj__msg_headers(struct broker_msg *msg, jj_header **headers_out, size_t *count_out,
                           jj_error *err)
 {
     const char **names = NULL;
     int name_count = 0;
     struct header_list list = {0};
-    natsStatus s = natsMsgHeader_Keys(nats_of(msg), &names, &name_count);
+    natsStatus s = get_names(nats_of(msg), &names, &name_count, &list);
 
-    if (s == NATS_NOT_FOUND)
-        s = NATS_OK;
-    if (s == NATS_OK && name_count > 0 && !make_room(&list, (size_t)name_count))
-        s = NATS_NO_MEMORY;
     for (int i = 0; s == NATS_OK && i < name_count; i++)
         s = counts_once(names[i]) ? add_first_value(nats_of(msg), names[i], &list)
                                   : add_values(nats_of(msg), names[i], &list);
     free((void *)names);
+    if (s == NATS_OK && nats_GetVersionNumber() < READS_EMPTY_VALUES)
+        s = part_lines(&list);
     if (s != NATS_OK) {
         free(list.headers);
         return jj__fail_nats(err, s, "message headers");

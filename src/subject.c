@@ -40,6 +40,44 @@ static size_t token_len(const char *text)
     return len <= JJ_NAME_MAX ? len : 0;
 }
 
+const char *jj__header_known(const char *text, size_t len)
+{
+    static const char *const names[] = {JJ__HEADER_ID,
+                                        JJ__HEADER_MAX_ATTEMPTS,
+                                        JJ__HEADER_ATTEMPTS,
+                                        JJ__HEADER_REDRIVES,
+                                        JJ__HEADER_SNOOZES,
+                                        JJ__HEADER_PUT_OFFS,
+                                        JJ__HEADER_RUN_AT,
+                                        JJ__HEADER_TIMEOUT,
+                                        JJ__HEADER_SCHEDULE_ID,
+                                        JJ__HEADER_CREATED_AT,
+                                        JJ__HEADER_KEY,
+                                        JJ__HEADER_CONTENT_TYPE,
+                                        JJ__HEADER_TRACEPARENT,
+                                        JJ__HEADER_MSG_ID,
+                                        JJ__HEADER_SCHEDULE,
+                                        JJ__HEADER_TIME_ZONE,
+                                        JJ__HEADER_SCHEDULE_TARGET,
+                                        JJ__HEADER_SCHEDULE_NEXT,
+                                        JJ__HEADER_SCHEDULER,
+                                        JJ__HEADER_BATCH_ID,
+                                        JJ__HEADER_BATCH_SEQUENCE,
+                                        JJ__HEADER_BATCH_COMMIT,
+                                        JJ__HEADER_ERROR,
+                                        JJ__HEADER_ERROR_CODE,
+                                        JJ__HEADER_JOBS_SEQ,
+                                        JJ__HEADER_SCHEDULE_SEQ,
+                                        JJ__HEADER_EVENTS_SEQ,
+                                        JJ__HEADER_WAIT,
+                                        JJ__HEADER_STREAM};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strlen(names[i]) == len && memcmp(names[i], text, len) == 0)
+            return names[i];
+    return NULL;
+}
+
 bool jj__token_valid(const char *text)
 {
     size_t len = token_len(text);

@@ -50,6 +50,10 @@
 #define JJ__HEADER_SCHEDULE_SEQ    "Jobs-Schedule-Seq"
 #define JJ__HEADER_EVENTS_SEQ      "Jobs-Events-Seq"
 #define JJ__HEADER_WAIT            "Jobs-Wait"
+#define JJ__HEADER_STREAM          "Nats-Stream" /* of stored messages, before the other Nats-* */
+
+/* The constant above that these bytes are; NULL: none. */
+const char *jj__header_known(const char *text, size_t len);
 
 /* What queue group the index services are, and how a request and its answer are in protobuf. */
 #define JJ__SERVICE_QUEUE "jobs"

@@ -601,7 +601,8 @@ static void a_job_that_leaves_no_room_for_a_retry_fails(void **state)
 
 /* ---- headers that no library would send ---- */
 
-/* Store a job of x with these header lines, by the protocol itself. */
+/* Store a job of x with these header lines, by the protocol itself. Its data is "1": of a message
+ * without data nats.c itself reads the headers, and keeps to itself what was wrong with them. */
 static void store_raw(struct crew *crew, const char *lines)
 {
     struct sockaddr_in server = {.sin_family = AF_INET,
@@ -616,8 +617,8 @@ static void store_raw(struct crew *crew, const char *lines)
     assert_int_equal(connect(fd, (struct sockaddr *)&server, sizeof(server)), 0);
     int text_len = snprintf(text, sizeof(text),
                             "CONNECT {\"verbose\":false,\"headers\":true}\r\n"
-                            "HPUB jobs.enqueue.x %zu %zu\r\nNATS/1.0\r\n%s\r\n\r\nPING\r\n",
-                            len, len, lines);
+                            "HPUB jobs.enqueue.x %zu %zu\r\nNATS/1.0\r\n%s\r\n1\r\nPING\r\n",
+                            len, len + 1, lines);
     assert_int_equal(write(fd, text, (size_t)text_len), text_len);
     while (strstr(answers, "PONG\r\n") == NULL) {
         ssize_t more = read(fd, answers + got, sizeof(answers) - 1 - got);
@@ -657,6 +658,45 @@ static void a_job_whose_headers_make_no_sense_fails(void **state)
                         "the job's headers can't be read");
     assert_true(crew_wait_over(crew));
     assert_int_equal(crew_runs(crew, "x"), 1);
+    close_ears(&ears);
+}
+
+/* A library for other languages sends them without a word. */
+static void an_empty_value_hides_no_other_header(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = open_ears(crew);
+
+    begin(crew, fail_at_first, NULL);
+    store_raw(crew, "X-Empty: \r\nJob-Id: a\r\nJob-Max-Attempts: 2\r\n");
+    store_raw(crew, "Job-Id: b\r\nX-Empty: \r\nX-Empty-Too: \r\nJob-Max-Attempts: 2\r\n");
+    store_raw(crew, "Job-Id: c\r\nJob-Max-Attempts: 2\r\nX-Empty:\r\n");
+    assert_true(listener_wait(ears.completed, 3));
+    for (size_t i = 0; i < 3; i++) {
+        const struct heard *completed = listener_get(ears.completed, i);
+        assert_int_equal(strlen(event_member(completed, "jobId")), 1);
+        assert_in_range(event_member(completed, "jobId")[0], 'a', 'c');
+        assert_string_equal(event_member(completed, "maxAttempts"), "2");
+    }
+    assert_true(crew_wait_over(crew));
+    close_ears(&ears);
+}
+
+static void an_empty_value_of_our_own_header_is_told(void **state)
+{
+    struct crew *crew = *state;
+    struct ears ears = open_ears(crew);
+
+    begin(crew, NULL, NULL);
+    store_raw(crew, "Job-Max-Attempts: \r\nJob-Id: a\r\n");
+    store_raw(crew, "Job-Id: a\r\nJob-Max-Attempts: \r\n");
+    assert_true(listener_wait(ears.failed, 2));
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(event_member(listener_get(ears.failed, i), "jobId"), "a");
+        assert_string_equal(event_member(listener_get(ears.failed, i), "error"),
+                            "header Job-Max-Attempts is '': allowed is 1 to 1000");
+    }
+    assert_true(crew_wait_over(crew));
     close_ears(&ears);
 }
 
@@ -793,6 +833,8 @@ int main(void)
         STORY(a_job_that_leaves_no_room_for_a_retry_fails),
         STORY(a_header_that_can_not_be_sent_again_does_not_hold_up_a_retry),
         STORY(a_job_whose_headers_make_no_sense_fails),
+        STORY(an_empty_value_hides_no_other_header),
+        STORY(an_empty_value_of_our_own_header_is_told),
         STORY(a_handler_that_notices_its_timeout_has_failed),
         STORY(the_timeout_of_the_job_wins_over_that_of_the_handler),
         STORY(a_timeout_beyond_all_time_never_comes),
