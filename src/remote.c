@@ -17,6 +17,8 @@
 
 #include "client.h"
 #include "clock.h"
+#include "job.h"
+#include "json_write.h"
 #include "rfc3339.h"
 #include "subject.h"
 
@@ -66,13 +68,20 @@ static void add_own(const jj_attempt *attempt, struct packet *packet)
     add(packet, JJ__HEADER_CREATED_AT, packet->created_at);
 }
 
+/* What data is that does not say it. */
+static const char *default_type(const struct job *job)
+{
+    return jj__json_valid(job->data, job->data_len) ? "application/json"
+                                                    : "application/octet-stream";
+}
+
 /* False: no memory. */
 static bool make_packet(const jj_attempt *attempt, struct packet *packet)
 {
     const struct job *job = &attempt->job;
 
     *packet = (struct packet){.bytes = strlen("NATS/1.0\r\n\r\n")};
-    packet->headers = malloc((job->header_count + OWN_HEADERS) * sizeof(*packet->headers));
+    packet->headers = malloc((job->header_count + OWN_HEADERS + 1) * sizeof(*packet->headers));
     if (packet->headers == NULL)
         return false;
     add_own(attempt, packet);
@@ -82,6 +91,8 @@ static bool make_packet(const jj_attempt *attempt, struct packet *packet)
             jj__header_name_valid(header->name) && jj__header_value_valid(header->value))
             add(packet, header->name, header->value);
     }
+    if (jj__header_find(packet->headers, packet->count, JJ__HEADER_CONTENT_TYPE) == NULL)
+        add(packet, JJ__HEADER_CONTENT_TYPE, default_type(job));
     return true;
 }
 

@@ -167,6 +167,9 @@ static void a_job_that_says_little_gets_all_that_is_known(void **state)
     assert_string_equal(heard_header(request, "Job-Max-Attempts"), "7");
     assert_string_equal(heard_header(request, "Job-Timeout"), "60000");
     assert_non_null(heard_header(request, "Job-Created-At"));
+    assert_string_equal(heard_header(request, "Content-Type"), "application/octet-stream");
+    nats_client_store_text(crew->stranger, "jobs.enqueue.x", "{}");
+    assert_string_equal(heard_header(hear(service, 1), "Content-Type"), "application/json");
     assert_true(crew_wait_over(crew));
     listener_close(service);
 }
