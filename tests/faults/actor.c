@@ -146,6 +146,20 @@ static jj_verdict work(jj_attempt *attempt, void *user)
     return end_run(attempt, n);
 }
 
+/* Until it is told to end, see whether the machine lets it run at all. */
+static void watch_the_clock(void)
+{
+    long long last_ms = STEADY_MS;
+
+    while (!ended) {
+        poll(NULL, 0, 50);
+        long long now_ms = STEADY_MS;
+        if (now_ms - last_ms >= options.ack_wait_ms / PLAN_PAUSE_PART)
+            write_down("t %u %lld %lld\n", (unsigned)options.number, last_ms, now_ms);
+        last_ms = now_ms;
+    }
+}
+
 static void be_worker(void)
 {
     jj_error err = {.text = ""};
@@ -159,8 +173,7 @@ static void be_worker(void)
         log_line(JJ_LOG_ERROR, err.text, NULL);
         poll(NULL, 0, 100);
     }
-    while (!ended)
-        poll(NULL, 0, 1000);
+    watch_the_clock();
     jj_close(client);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The rules. A run again is excused only by a fault that touched it: one of the broker, or of the
- * worker that ran it before, between the first run's beginning and the next one's. */
+/* The rules. A run again is excused only by a fault that touched it: one of the broker or of the
+ * workers of both runs, between the first run's beginning and the next one's. */
 
 #include "checker.h"
 
@@ -38,16 +38,31 @@ static void tell(struct judging *judging, const char *what, unsigned producer, u
 /* ---- faults ---- */
 
 /* What the index or a producer suffers makes no worker run anything again, but a producer may
- * enqueue again what a broker has forgotten. */
-static bool can_repeat(const struct fault *fault, const struct run *run)
+ * enqueue again what a broker has forgotten. What hit the worker of the earlier run may have kept
+ * it from saying that the job is over. The worker of the later run may have been given the job
+ * before the earlier one even was, if what was on its way to it waited meanwhile: in a socket of a
+ * frozen process, or in a link that lets nothing through. */
+static bool can_repeat(const struct fault *fault, const struct run *earlier,
+                       const struct run *later)
 {
     if (fault->role == FAULT_ALL)
         return true;
-    return fault->role == ROLE_WORKER && fault->number == (int)run->worker;
+    if (fault->role != ROLE_WORKER)
+        return false;
+    switch (fault->kind) {
+    case FAULT_STARVED:
+    case FAULT_FREEZE_WORKER:
+    case FAULT_HOLD_LINK:
+    case FAULT_ONE_WAY_LINK:
+    case FAULT_SLOW_LINK:
+        return fault->number == (int)earlier->worker || fault->number == (int)later->worker;
+    default:
+        return fault->number == (int)earlier->worker;
+    }
 }
 
-/* Did a fault hit the earlier run before the later one began? Its traces show a lease later at
- * most, and for what was on its way for some seconds. */
+/* Did a fault hit one of them before the later one began? Its traces show a lease later at most,
+ * and for what was on its way for some seconds. */
 static bool is_excused(const struct judging *judging, const struct run *earlier,
                        const struct run *later)
 {
@@ -55,7 +70,7 @@ static bool is_excused(const struct judging *judging, const struct run *earlier,
 
     for (size_t i = 0; i < judging->faults->count; i++) {
         const struct fault *fault = &judging->faults->list[i];
-        if (can_repeat(fault, earlier) && fault->begin_ms <= later->begin_ms &&
+        if (can_repeat(fault, earlier, later) && fault->begin_ms <= later->begin_ms &&
             fault->end_ms + after_ms >= earlier->begin_ms)
             return true;
     }

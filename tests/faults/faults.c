@@ -18,6 +18,7 @@
 #include "nats_client.h"
 #include "plan.h"
 #include "rows.h"
+#include "starved.h"
 #include "wait.h"
 
 #define DRAIN_MS 240000
@@ -99,10 +100,12 @@ static bool run(struct fleet *fleet, struct injector *injector, struct findings 
 {
     struct trail trail;
 
+    starved_begin(fleet->ack_wait_ms / PLAN_PAUSE_PART);
     make_faults(injector);
     findings->left_over = drain(injector);
     end_actors(fleet);
-    trail_read(&trail, fleet);
+    starved_end(&injector->faults);
+    trail_read(&trail, fleet, &injector->faults);
     rows_read(fleet, &trail, findings);
     checker_judge(&trail, &injector->faults, fleet, findings);
     trail_free(&trail);
@@ -169,7 +172,7 @@ static void the_checker_sees_workers_that_acknowledge_before_they_run(void **sta
     findings.left_over = drain(&injector);
     end_actors(&fleet);
     struct trail trail;
-    trail_read(&trail, &fleet);
+    trail_read(&trail, &fleet, &injector.faults);
     rows_read(&fleet, &trail, &findings);
     checker_judge(&trail, &injector.faults, &fleet, &findings);
     trail_free(&trail);
@@ -202,10 +205,16 @@ int main(int argc, char **argv)
             seed = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < argc) {
             size.jobs = (unsigned)strtoul(argv[++i], NULL, 10) / PRODUCERS;
+        } else if (strcmp(argv[i], "--rate") == 0 && i + 1 < argc) {
+            size.rate = (unsigned)strtoul(argv[++i], NULL, 10) / PRODUCERS;
+        } else if (strcmp(argv[i], "--ack-wait") == 0 && i + 1 < argc) {
+            size.ack_wait_ms = strtoll(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--cluster") == 0) {
             cluster = true;
         } else if (strcmp(argv[i], "quick") != 0) {
-            fprintf(stderr, "usage: %s [quick|long|soak HOURS] [--seed N] [--jobs N] [--cluster]\n",
+            fprintf(stderr,
+                    "usage: %s [quick|long|soak HOURS] [--seed N] [--jobs N] [--rate N] "
+                    "[--ack-wait MS] [--cluster]\n",
                     argv[0]);
             return 2;
         }

@@ -13,6 +13,8 @@
 #define PLAN_JOB     "work"
 #define PLAN_STEP    50 /* jobs of a producer's step; those that are plain are enqueued together */
 #define PLAN_LATE_MS 1500
+/* A pause of that part of ack_wait is written down: leases are renewed each third of it. */
+#define PLAN_PAUSE_PART 4
 /* Of a slow handler: longer than a third of ack_wait, when leases are renewed. */
 #define PLAN_SLOW_MS 3500
 
@@ -69,7 +71,8 @@ static inline void plan_id(uint32_t producer, uint32_t n, char out[32])
  *             A <step> <ms>              all plain ones of that step are accepted
  *             c <n> y|n|? <ms>           cancelled, not cancelled, not known
  *   ran       b <p> <n> <attempt> <worker> <ms> <wall ms>    a handler begins
- *             e <p> <n> <attempt> <worker> <ms>              and ends */
+ *             e <p> <n> <attempt> <worker> <ms>              and ends
+ *             t <worker> <ms> <ms>                           from when to when it did nothing */
 #define TRAIL_SENT "sent.%u"
 #define TRAIL_RAN  "ran"
 

@@ -16,6 +16,7 @@
 const char *fault_text(enum fault_kind kind)
 {
     static const char *const texts[FAULT_KINDS] = {
+        [FAULT_STARVED] = "no core for a while",
         [FAULT_CRASH_POINT] = "crash at a point",
         [FAULT_KILL_WORKER] = "worker killed",
         [FAULT_FREEZE_WORKER] = "worker frozen",
@@ -58,6 +59,11 @@ struct fault *fault_add(struct fault_list *faults, enum fault_kind kind, int rol
     *fault = (struct fault){.kind = kind, .role = role, .number = number};
     fault->begin_ms = fault->end_ms = jj__clock_mono_ms();
     return fault;
+}
+
+void fault_copy(struct fault_list *faults, const struct fault *fault)
+{
+    *fault_add(faults, fault->kind, fault->role, fault->number) = *fault;
 }
 
 /* ---- producers ---- */
@@ -173,12 +179,21 @@ static void note_end(struct trail *trail, const struct run *end)
         found->end_ms = end->end_ms;
 }
 
-static void read_ran(struct trail *trail, const struct fleet *fleet)
+static void note_pause(struct fault_list *faults, unsigned worker, int64_t begin_ms, int64_t end_ms)
+{
+    struct fault *fault = fault_add(faults, FAULT_STARVED, ROLE_WORKER, (int)worker);
+
+    fault->begin_ms = begin_ms;
+    fault->end_ms = end_ms;
+}
+
+static void read_ran(struct trail *trail, const struct fleet *fleet, struct fault_list *faults)
 {
     char line[160];
     FILE *file = open_trail(fleet, TRAIL_RAN);
     long long ms, wall_ms;
     struct run run;
+    unsigned worker;
 
     if (file == NULL)
         return;
@@ -189,6 +204,8 @@ static void read_ran(struct trail *trail, const struct fleet *fleet)
             run.begin_wall_ms = wall_ms;
             run.end_ms = 0;
             note_run(trail, run);
+        } else if (sscanf(line, "t %u %lld %lld", &worker, &ms, &wall_ms) == 3) {
+            note_pause(faults, worker, ms, wall_ms);
         }
     find_runs(trail);
     rewind(file);
@@ -201,12 +218,12 @@ static void read_ran(struct trail *trail, const struct fleet *fleet)
     fclose(file);
 }
 
-void trail_read(struct trail *trail, const struct fleet *fleet)
+void trail_read(struct trail *trail, const struct fleet *fleet, struct fault_list *faults)
 {
     *trail = (struct trail){.jobs = fleet->jobs};
     for (unsigned producer = 0; producer < PRODUCERS; producer++)
         read_sent(trail, fleet, producer);
-    read_ran(trail, fleet);
+    read_ran(trail, fleet, faults);
 }
 
 void trail_free(struct trail *trail)

@@ -14,6 +14,7 @@
 #include "fleet.h"
 
 enum fault_kind {
+    FAULT_STARVED,
     FAULT_CRASH_POINT,
     FAULT_KILL_WORKER,
     FAULT_FREEZE_WORKER,
@@ -55,6 +56,7 @@ struct fault_list {
 const char *fault_text(enum fault_kind kind);
 /* The entry stays valid until the next one. */
 struct fault *fault_add(struct fault_list *faults, enum fault_kind kind, int role, int number);
+void fault_copy(struct fault_list *faults, const struct fault *fault);
 
 /* What is known of a job. */
 struct fate {
@@ -81,7 +83,8 @@ struct trail {
     size_t foreign_runs; /* of jobs that nobody sent */
 };
 
-void trail_read(struct trail *trail, const struct fleet *fleet);
+/* Adds to the faults what workers saw themselves. */
+void trail_read(struct trail *trail, const struct fleet *fleet, struct fault_list *faults);
 void trail_free(struct trail *trail);
 
 #endif
