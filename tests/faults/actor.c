@@ -6,6 +6,7 @@
  *     actor producer URL DIR NUMBER OPTIONS
  *     actor worker   URL DIR NUMBER OPTIONS
  *     actor index    URL DIR NUMBER OPTIONS
+ *     actor handler  -   DIR NUMBER         for a job in the environment: of "jetjobs worker"
  *
  * OPTIONS are NAME=VALUE: point, nth (die there), shift (ms of the wall clock), ack_wait (ms),
  * replicas; of a producer also from, to (jobs) and rate (a second); of a worker wrong (1: it tells
@@ -131,19 +132,43 @@ static jj_verdict end_run(jj_attempt *attempt, uint32_t n)
     }
 }
 
-static jj_verdict work(jj_attempt *attempt, void *user)
+static void run_job(unsigned producer, unsigned n, unsigned number)
 {
-    unsigned producer, n, number = jj_attempt_number(attempt);
-
-    (void)user;
-    if (sscanf(jj_attempt_id(attempt), "p%u-%u", &producer, &n) != 2)
-        return jj_fail(attempt, "no job of ours");
     write_down("b %u %u %u %u %lld %lld\n", producer, n, number, (unsigned)options.number,
                STEADY_MS, WALL_MS);
     if (plan_end(n) == PLAN_SLOW)
         poll(NULL, 0, PLAN_SLOW_MS);
     write_down("e %u %u %u %u %lld\n", producer, n, number, (unsigned)options.number, STEADY_MS);
+}
+
+static jj_verdict work(jj_attempt *attempt, void *user)
+{
+    unsigned producer, n;
+
+    (void)user;
+    if (sscanf(jj_attempt_id(attempt), "p%u-%u", &producer, &n) != 2)
+        return jj_fail(attempt, "no job of ours");
+    run_job(producer, n, jj_attempt_number(attempt));
     return end_run(attempt, n);
+}
+
+/* The same as a program: its exit status. */
+static int be_handler(void)
+{
+    const char *id = getenv("JOB_ID"), *attempt = getenv("JOB_ATTEMPT");
+    unsigned producer, n;
+
+    if (id == NULL || attempt == NULL || sscanf(id, "p%u-%u", &producer, &n) != 2)
+        return 100;
+    open_trail(TRAIL_RAN);
+    unsigned number = (unsigned)strtoul(attempt, NULL, 10);
+    run_job(producer, n, number);
+    enum plan_end end = number > 1 ? PLAN_DONE : plan_end(n);
+    if (end == PLAN_FAIL)
+        return 100;
+    if (end == PLAN_RETRY || end == PLAN_RETRY_NOW)
+        return 1;
+    return puts("1") == EOF;
 }
 
 /* Until it is told to end, see whether the machine lets it run at all. */
@@ -341,6 +366,8 @@ int main(int argc, char **argv)
     hooks_shift_clock(options.shift_ms);
     if (options.wrong)
         hooks_ack_first();
+    if (strcmp(options.role, "handler") == 0)
+        return be_handler();
     signal(SIGTERM, note_end);
     if (strcmp(options.role, "producer") == 0)
         be_producer();

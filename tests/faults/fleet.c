@@ -75,6 +75,45 @@ static void become_actor(const struct fleet *fleet, char *const args[], pid_t pa
     _exit(127);
 }
 
+static void run_actor(struct fleet *fleet, struct actor *actor, const char *const args[])
+{
+    pid_t parent = getpid();
+
+    actor->pid = fork();
+    if (actor->pid == 0)
+        become_actor(fleet, (char *const *)args, parent);
+    assert_true(actor->pid > 0);
+    actor->since_ms = jj__clock_mono_ms();
+}
+
+/* What the program reads: its handler is an actor, too. */
+static void write_config(const struct fleet *fleet, const struct actor *actor,
+                         char out[TEMP_PATH_SIZE + 32])
+{
+    fleet_path(fleet, "program.yaml", out);
+    FILE *file = fopen(out, "w");
+
+    assert_non_null(file);
+    fprintf(file,
+            "nats:\n  url: nats://127.0.0.1:%d\n"
+            "worker:\n  concurrency: 2\n  poll_interval: 500ms\n  ack_wait: %lldms\n"
+            "  max_lost: 50\n  backoff:\n    initial: 700ms\n"
+            "streams:\n  replicas: %u\n"
+            "handlers:\n  - name: %s\n    exec: [\"%s\", handler, \"-\", \"%s\", \"%u\"]\n",
+            proxy_port(actor->link), (long long)fleet->ack_wait_ms, fleet->broker_count, PLAN_JOB,
+            JETJOBS_ACTOR, fleet->dir, actor->number);
+    fclose(file);
+}
+
+static void start_program(struct fleet *fleet, struct actor *actor)
+{
+    char path[TEMP_PATH_SIZE + 32];
+
+    write_config(fleet, actor, path);
+    const char *const args[] = {JETJOBS_PROGRAM, "--config", path, "worker", NULL};
+    run_actor(fleet, actor, args);
+}
+
 void actor_start(struct fleet *fleet, struct actor *actor, const char *point, unsigned nth,
                  int64_t shift_ms)
 {
@@ -82,6 +121,10 @@ void actor_start(struct fleet *fleet, struct actor *actor, const char *point, un
     const char *args[20] = {JETJOBS_ACTOR, role_names[actor->role], url, fleet->dir, number};
     size_t count = 5, texts = 0;
 
+    if (actor->program) {
+        start_program(fleet, actor);
+        return;
+    }
     snprintf(url, sizeof(url), "nats://127.0.0.1:%d", proxy_port(actor->link));
     snprintf(number, sizeof(number), "%u", actor->number);
 #define OPTION(...)                                                                                \
@@ -101,14 +144,9 @@ void actor_start(struct fleet *fleet, struct actor *actor, const char *point, un
     if (fleet->wrong)
         OPTION("wrong=1");
 #undef OPTION
-    pid_t parent = getpid();
-    actor->pid = fork();
-    if (actor->pid == 0)
-        become_actor(fleet, (char *const *)args, parent);
-    assert_true(actor->pid > 0);
+    run_actor(fleet, actor, args);
     actor->point = point;
     actor->shifted = shift_ms != 0;
-    actor->since_ms = jj__clock_mono_ms();
 }
 
 bool actor_has_ended(struct actor *actor, int *status_out)
@@ -186,6 +224,8 @@ void fleet_begin(struct fleet *fleet, const struct fleet_options *options)
         ports[i] = fleet->brokers[i].port;
     for (unsigned i = 0; i < WORKERS; i++)
         *actor++ = (struct actor){.role = ROLE_WORKER, .number = i};
+    for (unsigned i = 0; i < PROGRAMS; i++)
+        *actor++ = (struct actor){.role = ROLE_WORKER, .number = WORKERS + i, .program = true};
     for (unsigned i = 0; i < PRODUCERS; i++)
         *actor++ = (struct actor){.role = ROLE_PRODUCER, .number = i};
     *actor = (struct actor){.role = ROLE_INDEX};

@@ -13,21 +13,22 @@
 
 #define BROKERS   3
 #define WORKERS   4
+#define PROGRAMS  1 /* the next numbers of workers: "jetjobs worker", with programs as handlers */
 #define PRODUCERS 2
-#define ACTORS    (WORKERS + PRODUCERS + 1)
+#define ACTORS    (WORKERS + PROGRAMS + PRODUCERS + 1)
 
 enum role { ROLE_WORKER, ROLE_PRODUCER, ROLE_INDEX, ROLES };
 
 struct actor {
     enum role role;
     unsigned number; /* of its role */
+    bool program;    /* the one that users run: no points, no shifted clock */
     pid_t pid;       /* 0: not running */
     struct proxy *link;
     const char *point; /* where it is to die; NULL: nowhere */
     int64_t since_ms;
-    bool finished;    /* a producer that is through */
-    bool shifted;     /* its clock is */
-    long fds, rss_kb; /* at its best */
+    bool finished; /* a producer that is through */
+    bool shifted;  /* its clock is */
 };
 
 struct fleet {

@@ -110,7 +110,8 @@ static const struct point *next_point(struct injector *injector, enum role role)
 
 static void start(struct injector *injector, struct actor *actor, bool with_point, int64_t shift_ms)
 {
-    const struct point *point = with_point ? next_point(injector, actor->role) : NULL;
+    const struct point *point =
+        with_point && !actor->program ? next_point(injector, actor->role) : NULL;
 
     if (point == NULL)
         actor_start(injector->fleet, actor, NULL, 0, shift_ms);
@@ -348,6 +349,7 @@ static struct actor *choose_actor(struct injector *injector, enum fault_kind kin
     switch (kind) {
     case FAULT_KILL_WORKER:
     case FAULT_FREEZE_WORKER:
+        return fleet_actor(fleet, ROLE_WORKER, below(injector, WORKERS + PROGRAMS));
     case FAULT_SHIFT_CLOCK:
         return fleet_actor(fleet, ROLE_WORKER, below(injector, WORKERS));
     case FAULT_KILL_PRODUCER:
