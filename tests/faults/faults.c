@@ -70,6 +70,17 @@ static uint64_t messages_left(struct nats_client *client)
            nats_client_stream_messages(client, "JOBS_SCHEDULE");
 }
 
+/* A cluster that has just lost a broker may have no leader yet. */
+static bool api_answers(void *ctx)
+{
+    json_t *info =
+        nats_client_ask(ctx, &(struct note){.subject = "$JS.API.CONSUMER.INFO.JOBS." PLAN_JOB});
+    bool answers = json_object_get(info, "config") != NULL;
+
+    json_decref(info);
+    return answers;
+}
+
 /* No more faults: all jobs end, and the queues are empty. How many messages are left. */
 static uint64_t drain(struct injector *injector)
 {
@@ -77,6 +88,7 @@ static uint64_t drain(struct injector *injector)
     struct nats_client *client = nats_client_open(injector->fleet->brokers[0].url);
     uint64_t left;
 
+    assert_true(wait_until(api_answers, client, DRAIN_MS));
     while ((left = messages_left(client)) > 0 && jj__clock_mono_ms() < until_ms)
         for (int i = 0; i < 50; i++) {
             inject_turn(injector);

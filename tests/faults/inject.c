@@ -61,6 +61,8 @@ static const struct point {
 };
 #define POINTS (sizeof(points) / sizeof(points[0]))
 
+#define AGAIN_MS 500 /* for what could not be taken back */
+
 /* Numerical Recipes' LCG, its upper half. */
 static unsigned below(struct injector *injector, unsigned count)
 {
@@ -150,17 +152,32 @@ static struct pending *later(struct injector *injector, struct actor *actor, int
     return pending;
 }
 
-static void limit_stream(struct injector *injector, long long bytes)
+/* The answer of the API; NULL: there is none, as when a cluster has no leader just now. */
+static json_t *ask_api(struct nats_client *client, const char *subject, const json_t *request)
 {
-    struct server *broker = &injector->fleet->brokers[0];
+    char *text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
+    json_t *answer = nats_client_ask(client, &(struct note){.subject = subject, .data = text});
 
-    if (broker->pid == 0)
-        return;
-    struct nats_client *client = nats_client_open(broker->url);
-    json_t *config = nats_client_stream_config(client, "JOBS");
-    json_object_set_new(config, "max_bytes", json_integer(bytes));
-    nats_client_api_error(client, "STREAM.UPDATE.JOBS", config);
+    free(text);
+    return answer;
+}
+
+/* Was that done? */
+static bool limit_stream(struct injector *injector, long long bytes)
+{
+    struct nats_client *client = nats_client_open(injector->fleet->brokers[0].url);
+    json_t *info = ask_api(client, "$JS.API.STREAM.INFO.JOBS", NULL);
+    json_t *config = json_object_get(info, "config"), *answer = NULL;
+
+    if (config != NULL) {
+        json_object_set_new(config, "max_bytes", json_integer(bytes));
+        answer = ask_api(client, "$JS.API.STREAM.UPDATE.JOBS", config);
+    }
+    bool done = answer != NULL && json_object_get(answer, "error") == NULL;
+    json_decref(answer);
+    json_decref(info);
     nats_client_close(client);
+    return done;
 }
 
 static void take_back(struct injector *injector, struct pending *pending)
@@ -195,7 +212,8 @@ static void take_back(struct injector *injector, struct pending *pending)
         server_thaw(broker);
         break;
     case FAULT_FULL_STREAM:
-        limit_stream(injector, -1);
+        if (!limit_stream(injector, -1))
+            pending->until_ms = jj__clock_mono_ms() + AGAIN_MS;
         break;
     default:
         break;
@@ -301,12 +319,14 @@ static void disturb_actor(struct injector *injector, enum fault_kind kind, struc
 
 static void step_down(struct injector *injector)
 {
-    static const char *const what[] = {
-        "STREAM.LEADER.STEPDOWN.JOBS", "STREAM.LEADER.STEPDOWN.JOBS_EVENTS",
-        "STREAM.LEADER.STEPDOWN.JOBS_SCHEDULE", "CONSUMER.LEADER.STEPDOWN.JOBS." PLAN_JOB};
+#define STEP_DOWN "LEADER.STEPDOWN."
+    static const char *const subjects[] = {"$JS.API.STREAM." STEP_DOWN "JOBS",
+                                           "$JS.API.STREAM." STEP_DOWN "JOBS_EVENTS",
+                                           "$JS.API.STREAM." STEP_DOWN "JOBS_SCHEDULE",
+                                           "$JS.API.CONSUMER." STEP_DOWN "JOBS." PLAN_JOB};
     struct nats_client *client = nats_client_open(injector->fleet->brokers[0].url);
 
-    nats_client_api_error(client, what[below(injector, 4)], NULL);
+    json_decref(ask_api(client, subjects[below(injector, 4)], NULL)); /* there may be no leader */
     nats_client_close(client);
 }
 
@@ -454,6 +474,6 @@ void inject_turn(struct injector *injector)
 void inject_end(struct injector *injector)
 {
     for (size_t i = 0; i < PENDING_MAX; i++)
-        if (injector->pending[i].until_ms != 0)
+        while (injector->pending[i].until_ms != 0)
             take_back(injector, &injector->pending[i]);
 }
