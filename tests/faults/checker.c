@@ -18,8 +18,12 @@
 #define SLACK_MS 1000 /* between what happened and its being written down */
 #define TOLD_MAX 20
 #define TOLD_MS  30000 /* how long before a run faults are told */
-#define HOUR_MS  INT64_C(3600000)
-#define EARLY_MS 600 /* of a mover whose clock is ahead: the server fires half a second early */
+/* Of a process that is done, however many jobs and faults it has seen. */
+#define DESCRIPTORS_MAX 32
+#define THREADS_MAX     24
+#define MEMORY_MAX_KB   ((size_t)192 * 1024)
+#define HOUR_MS         INT64_C(3600000)
+#define EARLY_MS        600 /* of a mover whose clock is ahead: the server fires half a second early */
 
 struct judging {
     const struct trail *trail;
@@ -41,7 +45,10 @@ static void tell(struct judging *judging, const char *what, unsigned producer, u
  * enqueue again what a broker has forgotten. What hit the worker of the earlier run may have kept
  * it from saying that the job is over. The worker of the later run may have been given the job
  * before the earlier one even was, if what was on its way to it waited meanwhile: in a socket of a
- * frozen process, or in a link that lets nothing through. */
+ * frozen process, or in a link that lets nothing through.
+ *
+ * A broker that nobody disturbs delivers again, too, what was acknowledged: the acknowledgement may
+ * wait to be read longer than the lease lasts. How long they wait is measured (late.h). */
 static bool can_repeat(const struct fault *fault, const struct run *earlier,
                        const struct run *later)
 {
@@ -61,17 +68,21 @@ static bool can_repeat(const struct fault *fault, const struct run *earlier,
     }
 }
 
-/* Did a fault hit one of them before the later one began? Its traces show a lease later at most,
- * and for what was on its way for some seconds. */
+/* How long the traces of a fault show: for a lease, and for what was on its way some seconds. A
+ * late broker was late until its answer, and no longer. */
+static int64_t after_ms(const struct judging *judging, const struct fault *fault)
+{
+    return SLACK_MS + (fault->kind == FAULT_LATE_BROKER ? 0 : judging->fleet->ack_wait_ms);
+}
+
+/* Did a fault hit one of them before the later one began? */
 static bool is_excused(const struct judging *judging, const struct run *earlier,
                        const struct run *later)
 {
-    int64_t after_ms = judging->fleet->ack_wait_ms + SLACK_MS;
-
     for (size_t i = 0; i < judging->faults->count; i++) {
         const struct fault *fault = &judging->faults->list[i];
         if (can_repeat(fault, earlier, later) && fault->begin_ms <= later->begin_ms &&
-            fault->end_ms + after_ms >= earlier->begin_ms)
+            fault->end_ms + after_ms(judging, fault) >= earlier->begin_ms)
             return true;
     }
     return false;
@@ -274,6 +285,17 @@ static int64_t longest_pause(const struct trail *trail)
     return longest_ms;
 }
 
+/* A server that is killed between the acknowledgement, which its consumer notes, and the deletion
+ * from the stream keeps the message, and gives it to nobody any more. Its job must be over, which
+ * rule 1 judges. */
+static bool has_killed_a_broker(const struct fault_list *faults)
+{
+    for (size_t i = 0; i < faults->count; i++)
+        if (faults->list[i].kind == FAULT_KILL_BROKER)
+            return true;
+    return false;
+}
+
 void checker_judge(const struct trail *trail, const struct fault_list *faults,
                    const struct fleet *fleet, struct findings *findings)
 {
@@ -281,6 +303,7 @@ void checker_judge(const struct trail *trail, const struct fault_list *faults,
         .trail = trail, .faults = faults, .fleet = fleet, .findings = findings};
 
     findings->foreign = trail->foreign_runs;
+    findings->broker_died = has_killed_a_broker(faults);
     findings->runs = trail->run_count;
     findings->most = trail->run_count > 0;
     for (unsigned producer = 0; producer < PRODUCERS; producer++)
@@ -290,6 +313,12 @@ void checker_judge(const struct trail *trail, const struct fault_list *faults,
 }
 
 /* ---- telling ---- */
+
+/* 0: within the limit. */
+static size_t above(size_t value, size_t limit)
+{
+    return value > limit ? value : 0;
+}
 
 bool checker_is_content(const struct findings *findings)
 {
@@ -305,8 +334,15 @@ bool checker_is_content(const struct findings *findings)
         {"6: started, though it was cancelled", findings->started_though_cancelled},
         {"7: run before its time", findings->early},
         {"8: left in the queues", findings->left_over},
+        {"8: acknowledged and still there, without a fault",
+         findings->broker_died ? 0 : findings->kept},
+        {"8: holes in the stream of events", findings->holes},
         {"9: another end than the handler's", findings->wrong_ends},
         {"9: another row in an index built anew", findings->rows_differ},
+        {"10: descriptors of a process", above(findings->census.descriptors, DESCRIPTORS_MAX)},
+        {"10: threads of a process", above(findings->census.threads, THREADS_MAX)},
+        {"10: KiB of a process", above(findings->census.memory_kb, MEMORY_MAX_KB)},
+        {"10: processes left", findings->processes_left},
     };
     bool content = true;
 
@@ -342,5 +378,10 @@ void checker_print(const struct findings *findings, const struct fault_list *fau
     print_message("| most runs of one attempt | %zu |\n", findings->most);
     print_message("| scheduled, and early | %zu (%zu by a shifted clock) |\n", findings->early,
                   findings->early_shifted);
+    print_message("| messages that the broker kept though they were acknowledged | %zu |\n",
+                  findings->kept);
+    print_message(
+        "| descriptors, threads, MiB of a process at the end, at most | %zu, %zu, %zu |\n",
+        findings->census.descriptors, findings->census.threads, findings->census.memory_kb / 1024);
     print_message("| longest pause | %.1f s |\n", (double)findings->longest_pause_ms / 1000);
 }

@@ -5,6 +5,7 @@
 /* Was anything lost? The trails, which are outside of all that is tested, against what the broker
  * and the index say in the end. */
 
+#include "census.h"
 #include "trail.h"
 
 struct findings {
@@ -23,8 +24,13 @@ struct findings {
     size_t early_shifted;            /* of a shifted clock, within its bound */
     size_t wrong_ends;               /* the index has another end than the handler's */
     size_t left_over;                /* messages that the queues still hold */
-    size_t rows_differ;              /* of an index that was built anew */
-    int64_t longest_pause_ms;        /* in which no handler began, while there were jobs */
+    size_t kept;                     /* messages that were acknowledged and are still there */
+    bool broker_died;
+    size_t holes;             /* in the stream of events, from which nobody deletes */
+    struct census census;     /* when all was done */
+    size_t processes_left;    /* when all had ended */
+    size_t rows_differ;       /* of an index that was built anew */
+    int64_t longest_pause_ms; /* in which no handler began, while there were jobs */
 };
 
 /* index: read into the trail's fates. */

@@ -15,6 +15,7 @@
 #include "checker.h"
 #include "clock.h"
 #include "inject.h"
+#include "late.h"
 #include "nats_client.h"
 #include "plan.h"
 #include "rows.h"
@@ -63,11 +64,36 @@ static void make_faults(struct injector *injector)
     injector->every_ms = 0;
 }
 
+/* Of the jobs, those that the workers have not acknowledged. */
+static uint64_t jobs_left(struct nats_client *client)
+{
+    int64_t waiting = nats_client_consumer_number(client, "JOBS", PLAN_JOB, "num_pending");
+    int64_t held = nats_client_consumer_number(client, "JOBS", PLAN_JOB, "num_ack_pending");
+
+    return (uint64_t)(waiting > 0 ? waiting : 0) + (uint64_t)(held > 0 ? held : 0);
+}
+
+/* The schedule before and after the jobs: they go from one to the other, and back. */
 static uint64_t messages_left(struct nats_client *client)
 {
-    return nats_client_stream_messages(client, "JOBS_SCHEDULE") +
-           nats_client_stream_messages(client, "JOBS") +
+    return nats_client_stream_messages(client, "JOBS_SCHEDULE") + jobs_left(client) +
            nats_client_stream_messages(client, "JOBS_SCHEDULE");
+}
+
+/* Sequences that no message of the stream has. */
+static size_t count_holes(struct nats_client *client, const char *stream)
+{
+    char what[64];
+
+    snprintf(what, sizeof(what), "STREAM.INFO.%s", stream);
+    json_t *info = nats_client_api(client, what, NULL);
+    const json_t *state = json_object_get(info, "state");
+    json_int_t first = json_integer_value(json_object_get(state, "first_seq"));
+    json_int_t last = json_integer_value(json_object_get(state, "last_seq"));
+    json_int_t messages = json_integer_value(json_object_get(state, "messages"));
+
+    json_decref(info);
+    return (size_t)(last - first + 1 - messages);
 }
 
 /* A cluster that has just lost a broker may have no leader yet. */
@@ -81,8 +107,8 @@ static bool api_answers(void *ctx)
     return answers;
 }
 
-/* No more faults: all jobs end, and the queues are empty. How many messages are left. */
-static uint64_t drain(struct injector *injector)
+/* No more faults: all jobs end, and the queues are empty. What is left, and what is missing. */
+static void drain(struct injector *injector, struct findings *findings)
 {
     int64_t until_ms = jj__clock_mono_ms() + DRAIN_MS;
     struct nats_client *client = nats_client_open(injector->fleet->brokers[0].url);
@@ -94,9 +120,11 @@ static uint64_t drain(struct injector *injector)
             inject_turn(injector);
             wait_a_moment();
         }
-    int64_t held = nats_client_consumer_number(client, "JOBS", PLAN_JOB, "num_ack_pending");
+    findings->left_over = left;
+    findings->kept = left > 0 ? 0 : nats_client_stream_messages(client, "JOBS");
+    findings->holes = count_holes(client, "JOBS_EVENTS");
     nats_client_close(client);
-    return left + (uint64_t)(held > 0 ? held : 0);
+    census_take(injector->fleet, &findings->census);
 }
 
 static void end_actors(struct fleet *fleet)
@@ -113,10 +141,13 @@ static bool run(struct fleet *fleet, struct injector *injector, struct findings 
     struct trail trail;
 
     starved_begin(fleet->ack_wait_ms / PLAN_PAUSE_PART);
+    late_begin(fleet->brokers[0].port, fleet->ack_wait_ms / PLAN_PAUSE_PART);
     make_faults(injector);
-    findings->left_over = drain(injector);
+    drain(injector, findings);
     end_actors(fleet);
+    findings->processes_left = census_left(fleet);
     starved_end(&injector->faults);
+    late_end(&injector->faults);
     trail_read(&trail, fleet, &injector->faults);
     rows_read(fleet, &trail, findings);
     checker_judge(&trail, &injector->faults, fleet, findings);
@@ -159,6 +190,15 @@ static void nothing_is_lost(void **state)
     assert_true(all_points);
 }
 
+static void kill_worker(struct fleet *fleet, struct injector *injector, unsigned number)
+{
+    struct actor *worker = fleet_actor(fleet, ROLE_WORKER, number);
+
+    fault_add(&injector->faults, FAULT_KILL_WORKER, ROLE_WORKER, (int)number);
+    actor_kill(worker);
+    actor_start(fleet, worker, NULL, 0, 0);
+}
+
 /* Workers that tell the broker that a job is over before it runs, and die: the checker must see. */
 static void the_checker_sees_workers_that_acknowledge_before_they_run(void **state)
 {
@@ -172,16 +212,14 @@ static void the_checker_sees_workers_that_acknowledge_before_they_run(void **sta
     fleet.wrong = true;
     inject_start(&injector);
     while (!producers_are_through(&fleet)) {
-        struct actor *worker = fleet_actor(&fleet, ROLE_WORKER, 0);
         inject_turn(&injector);
-        if (jj__clock_mono_ms() > worker->since_ms + 700) {
-            fault_add(&injector.faults, FAULT_KILL_WORKER, ROLE_WORKER, 0);
-            actor_kill(worker);
-            actor_start(&fleet, worker, NULL, 0, 0);
-        }
+        if (jj__clock_mono_ms() > fleet_actor(&fleet, ROLE_WORKER, 0)->since_ms + 700)
+            kill_worker(&fleet, &injector, 0);
         wait_a_moment();
     }
-    findings.left_over = drain(&injector);
+    for (unsigned i = 0; i < WORKERS; i++) /* amid their slow jobs */
+        kill_worker(&fleet, &injector, i);
+    drain(&injector, &findings);
     end_actors(&fleet);
     struct trail trail;
     trail_read(&trail, &fleet, &injector.faults);
@@ -193,7 +231,7 @@ static void the_checker_sees_workers_that_acknowledge_before_they_run(void **sta
 }
 
 static const struct size sizes[] = {
-    {"quick", 10000, 130, 8000, 2500},
+    {"quick", 10000, 200, 5000, 4000},
     {"long", 500000, 150, 5000, 6500},
 };
 

@@ -17,6 +17,7 @@ const char *fault_text(enum fault_kind kind)
 {
     static const char *const texts[FAULT_KINDS] = {
         [FAULT_STARVED] = "no core for a while",
+        [FAULT_LATE_BROKER] = "broker late with acknowledgements",
         [FAULT_CRASH_POINT] = "crash at a point",
         [FAULT_KILL_WORKER] = "worker killed",
         [FAULT_FREEZE_WORKER] = "worker frozen",
