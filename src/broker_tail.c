@@ -6,7 +6,8 @@
  * Such a consumer counts what it sends. A number out of line, a heartbeat that tells of a message
  * we never got, or silence, means something was lost on the way: the consumer is thrown away and a
  * new one starts behind the last message that was handed out. So order and completeness come from
- * the stream's sequence alone, and nothing is handed out twice.
+ * the stream's sequence alone, and nothing is handed out twice. The same happens, a little later,
+ * if there was no memory to take a message.
  *
  * That sequence can go back: when the broker's machine lost power before the end of the stream was
  * on its disk, or when the stream was deleted and made anew. We would wait behind its end, and miss
@@ -52,7 +53,7 @@ struct tail {
     bool complained;                  /* why it can't be followed is in the log */
     bool held;                        /* flow control is not to be answered */
     char stalled[JJ__INBOX_SIZE * 2]; /* where it would have been; "": nowhere */
-    void (*take)(void *ctx, struct broker_msg *msg, const struct delivery *delivery);
+    bool (*take)(void *ctx, struct broker_msg *msg, const struct delivery *delivery);
     void *ctx;
 };
 
@@ -291,6 +292,18 @@ static void take_control(struct tail *tail, struct broker_msg *msg)
         start_over(tail, "a message is missing");
 }
 
+static void hand_out(struct tail *tail, struct broker_msg *msg, const struct delivery *delivery)
+{
+    uint64_t before = tail->seq;
+
+    tail->seq = delivery->seq;
+    if (tail->take(tail->ctx, msg, delivery))
+        return;
+    tail->seq = before;
+    start_over(tail, "no memory");
+    tail->not_before_ms = jj__clock_mono_ms() + RETRY_MS;
+}
+
 static void take(void *ctx, struct broker_msg *msg)
 {
     struct tail *tail = ctx;
@@ -312,8 +325,7 @@ static void take(void *ctx, struct broker_msg *msg)
     }
     tail->consumer_seq = delivery.consumer_seq;
     if (delivery.seq > tail->seq) {
-        tail->seq = delivery.seq;
-        tail->take(tail->ctx, msg, &delivery);
+        hand_out(tail, msg, &delivery);
         return;
     }
     jj__msg_free(msg);

@@ -17,7 +17,8 @@ struct tail_options {
     const char *filters[JJ__TAIL_FILTERS_MAX]; /* subjects; NULL from the end on; none: all */
     uint64_t after_seq;                        /* begin behind this one; 0: see start_at_ms */
     int64_t start_at_ms; /* Unix time of the first message; 0: from the stream's beginning */
-    void (*take)(void *ctx, struct broker_msg *msg, const struct delivery *delivery);
+    /* Free msg in any case. False: there was no memory for it; it is to come again. */
+    bool (*take)(void *ctx, struct broker_msg *msg, const struct delivery *delivery);
     void *ctx;
 };
 

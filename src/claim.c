@@ -316,37 +316,53 @@ static void take_claim(struct worker *worker, struct broker_msg *msg)
     start_jobs(worker, &claimed);
 }
 
-static void take_cancellations(struct worker *worker, struct broker_msg *msg)
+static bool add_cancellation(struct worker *worker, const struct event *event)
+{
+    uint64_t generation = (uint64_t)event->attempts + event->snoozes;
+
+    return jj__cancels_add(&worker->cancels, event->id, event->redrives, generation,
+                           jj__clock_mono_ms());
+}
+
+/* False: there was no memory. Then the message comes again, before any claim that is behind it, and
+ * what was taken of it is not taken twice. */
+static bool take_cancellations(struct worker *worker, struct broker_msg *msg, uint64_t seq)
 {
     struct pb_events events;
     jj_error err;
+    jj_status s = jj__pb_read_events(jj__msg_data(msg), jj__msg_len(msg), &events, &err);
 
-    if (jj__pb_read_events(jj__msg_data(msg), jj__msg_len(msg), &events, &err) != JJ_OK) {
+    if (s == JJ_ERR_NO_MEMORY)
+        return false;
+    if (s != JJ_OK) {
         jj__log(&worker->log, JJ_LOG_WARN, "unreadable cancellation: %s", err.text);
-        return;
+        return true;
     }
-    for (size_t i = 0; i < events.count; i++) {
-        const struct event *event = &events.events[i];
-        uint64_t generation = (uint64_t)event->attempts + event->snoozes;
-        if (!jj__cancels_add(&worker->cancels, event->id, event->redrives, generation,
-                             jj__clock_mono_ms()))
-            jj__log(&worker->log, JJ_LOG_ERROR, "no memory for the cancellation of %s", event->id);
-    }
+    size_t taken = seq == worker->cancels_seq ? worker->cancels_taken : 0;
+    while (taken < events.count && add_cancellation(worker, &events.events[taken]))
+        taken++;
+    worker->cancels_seq = seq;
+    worker->cancels_taken = taken;
+    bool all = taken >= events.count;
     jj__pb_events_free(&events);
+    return all;
 }
 
-static void take(void *ctx, struct broker_msg *msg, const struct delivery *delivery)
+static bool take(void *ctx, struct broker_msg *msg, const struct delivery *delivery)
 {
     struct worker *worker = ctx;
     char name[JJ_NAME_SIZE];
+    bool taken = true;
 
-    worker->events_seq = delivery->seq;
     if (jj__subject_read_claims(jj__msg_subject(msg), name))
         take_claim(worker, msg);
     else
-        take_cancellations(worker, msg);
+        taken = take_cancellations(worker, msg, delivery->seq);
+    if (taken)
+        worker->events_seq = delivery->seq;
     jj__msg_free(msg);
     jj__cancels_forget(&worker->cancels, jj__clock_mono_ms() - REMEMBER_MS);
+    return taken;
 }
 
 /* ---- open and close ---- */

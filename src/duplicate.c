@@ -104,43 +104,47 @@ static void look_at_claim(struct search *search, const struct claim *claim)
     }
 }
 
-static void search_claims(struct search *search, struct broker_msg *msg)
+static bool search_claims(struct search *search, struct broker_msg *msg)
 {
     struct pb_claims claims;
 
-    if (jj__pb_read_claims(jj__msg_data(msg), jj__msg_len(msg), &claims, NULL) != JJ_OK)
-        return;
+    jj_status s = jj__pb_read_claims(jj__msg_data(msg), jj__msg_len(msg), &claims, NULL);
+    if (s != JJ_OK)
+        return s != JJ_ERR_NO_MEMORY;
     for (size_t i = 0; i < claims.count; i++)
         look_at_claim(search, &claims.claims[i]);
     jj__pb_claims_free(&claims);
+    return true;
 }
 
-static void search_cancellations(struct search *search, struct broker_msg *msg)
+static bool search_cancellations(struct search *search, struct broker_msg *msg)
 {
     struct pb_events events;
 
-    if (jj__pb_read_events(jj__msg_data(msg), jj__msg_len(msg), &events, NULL) != JJ_OK)
-        return;
+    jj_status s = jj__pb_read_events(jj__msg_data(msg), jj__msg_len(msg), &events, NULL);
+    if (s != JJ_OK)
+        return s != JJ_ERR_NO_MEMORY;
     for (size_t i = 0; i < events.count; i++) {
         const struct job *job = events.events[i].job;
         if (job != NULL && (has_key(search, job) || was_stored_by_key(search, job)))
             note(search, job);
     }
     jj__pb_events_free(&events);
+    return true;
 }
 
-static void take(void *ctx, struct broker_msg *msg, const struct delivery *delivery)
+static bool take(void *ctx, struct broker_msg *msg, const struct delivery *delivery)
 {
     struct search *search = ctx;
     char worker[JJ_NAME_SIZE];
 
     search->heard_ms = jj__clock_mono_ms();
-    if (jj__subject_read_claims(jj__msg_subject(msg), worker))
-        search_claims(search, msg);
-    else
-        search_cancellations(search, msg);
-    search->over |= delivery->pending == 0;
+    bool taken = jj__subject_read_claims(jj__msg_subject(msg), worker)
+                     ? search_claims(search, msg)
+                     : search_cancellations(search, msg);
+    search->over |= taken && delivery->pending == 0;
     jj__msg_free(msg);
+    return taken;
 }
 
 static int64_t turn(void *ctx, int64_t now_ms)

@@ -25,6 +25,7 @@
 #define QUEUE_ITEMS   20000
 #define LOOK_LIMIT_MS 5000
 #define LOOK_EVERY_MS 30000
+#define LOOK_RETRY_MS 1000
 #define ITEM_OVERHEAD 400 /* of a message, in memory */
 
 static const char *const streams[ORIGINS] = {JJ__STREAM_JOBS, JJ__STREAM_SCHEDULE,
@@ -53,18 +54,15 @@ static void regulate(struct index *index)
     jj__broker_wake(index->broker);
 }
 
-static void hand_over(struct index *index, enum origin origin, struct broker_msg *msg, uint64_t seq,
+/* False: no memory. Whoever reads keeps its place then, and comes again with the same message. */
+static bool hand_over(struct index *index, enum origin origin, struct broker_msg *msg, uint64_t seq,
                       int64_t stored_at_ms)
 {
     struct item *item = malloc(sizeof(*item));
 
-    if (item == NULL) { /* the index would have a hole */
+    if (item == NULL) {
         jj__msg_free(msg);
-        pthread_mutex_lock(&index->lock);
-        snprintf(index->start_over, sizeof(index->start_over), "no memory for what was read");
-        pthread_cond_signal(&index->work);
-        pthread_mutex_unlock(&index->lock);
-        return;
+        return false;
     }
     *item = (struct item){.origin = origin,
                           .msg = msg,
@@ -81,25 +79,28 @@ static void hand_over(struct index *index, enum origin origin, struct broker_msg
     if (was_empty)
         pthread_cond_signal(&index->work);
     pthread_mutex_unlock(&index->lock);
+    return true;
 }
 
-static void take_job(void *ctx, struct broker_msg *msg, uint64_t seq)
+static bool take_job(void *ctx, struct broker_msg *msg, uint64_t seq)
 {
-    hand_over(ctx, ORIGIN_JOBS, msg, seq, 0);
+    return hand_over(ctx, ORIGIN_JOBS, msg, seq, 0);
 }
 
-static void take_schedule(void *ctx, struct broker_msg *msg, uint64_t seq)
+static bool take_schedule(void *ctx, struct broker_msg *msg, uint64_t seq)
 {
-    hand_over(ctx, ORIGIN_SCHEDULE, msg, seq, 0);
+    return hand_over(ctx, ORIGIN_SCHEDULE, msg, seq, 0);
 }
 
-static void take_events(void *ctx, struct broker_msg *msg, const struct delivery *delivery)
+static bool take_events(void *ctx, struct broker_msg *msg, const struct delivery *delivery)
 {
     struct index *index = ctx;
 
+    if (!hand_over(index, ORIGIN_EVENTS, msg, delivery->seq, delivery->stored_at_ms))
+        return false;
     index->handed_events = delivery->seq;
     atomic_store(&index->pending[ORIGIN_EVENTS], delivery->pending);
-    hand_over(index, ORIGIN_EVENTS, msg, delivery->seq, delivery->stored_at_ms);
+    return true;
 }
 
 /* ---- where the rows come from ---- */
@@ -182,24 +183,30 @@ static void looked(void *ctx, struct broker_msg *msg, jj_status status)
 static void look_again(struct index *index, int64_t now_ms)
 {
     char subject[64];
+    bool asked = true;
 
     index->look_ms = now_ms + LOOK_EVERY_MS;
     if (!jj__broker_connected(index->broker))
         return;
 
-    for (enum origin origin = ORIGIN_JOBS; origin < ORIGINS; origin++) {
+    for (enum origin origin = ORIGIN_JOBS; asked && origin < ORIGINS; origin++) {
         struct look *look = malloc(sizeof(*look));
-        if (look == NULL)
-            return;
+        if (look == NULL) {
+            asked = false;
+            break;
+        }
         *look = (struct look){.index = index, .origin = origin};
         snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", streams[origin]);
         const struct question question = {.message = {.subject = subject},
                                           .deadline_ms = now_ms + LOOK_LIMIT_MS,
                                           .answer = looked,
                                           .ctx = look};
-        if (jj__broker_ask(index->broker, &question, NULL) != JJ_OK)
+        asked = jj__broker_ask(index->broker, &question, NULL) == JJ_OK;
+        if (!asked)
             free(look);
     }
+    if (!asked)
+        index->look_ms = now_ms + LOOK_RETRY_MS;
 }
 
 static int64_t turn(void *ctx, int64_t now_ms)
@@ -394,11 +401,16 @@ static jj_status look_at_all(struct index *index, jj_error *err)
     return s;
 }
 
-jj_status jj__index_start_over(struct index *index, const char *why, jj_error *err)
+jj_status jj__index_start_over(struct index *index, const char *why, bool *replaced, jj_error *err)
 {
+    jj_status s = JJ_OK;
+
     pthread_rwlock_wrlock(&index->storage_lock);
     atomic_store(&index->built, false);
-    jj_status s = replace_storage(index, why, err);
+    if (!*replaced)
+        s = replace_storage(index, why, err);
+    *replaced = s == JJ_OK;
+    index->offsets = (jj_offsets){0};
     pthread_rwlock_unlock(&index->storage_lock);
     if (s == JJ_OK)
         s = look_at_all(index, err);
@@ -458,12 +470,14 @@ jj_status jj__index_open(const struct index_setup *setup, struct index **index_o
     index->items_end = &index->items;
     index->sleepers_ms = INT64_MAX;
     index->location = strdup(setup->location == NULL ? "" : setup->location);
+    index->batch = malloc(sizeof(*index->batch));
     pthread_mutex_init(&index->lock, NULL);
     pthread_mutex_init(&index->one_at_a_time, NULL);
     pthread_rwlock_init(&index->storage_lock, NULL);
     init_condition(&index->work);
-    jj_status s =
-        index->location == NULL ? jj__fail(err, JJ_ERR_NO_MEMORY, "index") : open_index(index, err);
+    jj_status s = index->location == NULL || index->batch == NULL
+                      ? jj__fail(err, JJ_ERR_NO_MEMORY, "index")
+                      : open_index(index, err);
     *index_out = index;
     return s;
 }
@@ -518,5 +532,6 @@ void jj__index_free(struct index *index)
     pthread_mutex_destroy(&index->one_at_a_time);
     pthread_rwlock_destroy(&index->storage_lock);
     free(index->location);
+    free(index->batch);
     free(index);
 }

@@ -91,6 +91,7 @@ struct index {
     size_t items_count;              /* guarded by lock */
     struct named *checks;            /* guarded by lock: are these final? */
     struct named *finals;            /* guarded by lock: these are */
+    bool finals_missed;              /* guarded by lock: others may be; look at all */
     char start_over[160];            /* guarded by lock: why all is to be read again; "": no */
     jj_offsets applied_offsets;      /* guarded by lock */
     bool stopping;                   /* guarded by lock */
@@ -104,6 +105,7 @@ struct index {
     /* Writer only. */
     pthread_t writer;
     bool writer_runs;
+    struct batch *batch; /* the one that is under way */
     jj_offsets offsets;
     int64_t keep_ms;  /* when to look for what is overdue */
     int64_t prune_ms; /* when to look for what is old */
@@ -127,8 +129,9 @@ const char *jj__origin_stream(enum origin origin);
 /* Begin to read behind the offsets; what was read before and is not applied is forgotten. Thread:
  * writer, or before it runs. */
 jj_status jj__index_read_from(struct index *index, const jj_offsets *offsets, jj_error *err);
-/* Throw the rows away and read the streams from their beginning. Thread: writer. */
-jj_status jj__index_start_over(struct index *index, const char *why, jj_error *err);
+/* Throw the rows away and read the streams from their beginning. *replaced, false at first: they
+ * have been thrown away already, and only the rest is to be tried again. Thread: writer. */
+jj_status jj__index_start_over(struct index *index, const char *why, bool *replaced, jj_error *err);
 /* Compare the streams as they are now with where the rows come from, and note what is not known
  * yet. JJ_ERR_PROTOCOL: they are others, or have lost what the rows hold, or what they don't hold
  * yet; the text says which. */

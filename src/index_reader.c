@@ -95,8 +95,9 @@ static void arm(struct reader *reader)
     const struct port_options options = {
         .subject = reader->options.wake_subject, .take = woken, .ctx = reader};
 
-    if (jj__broker_port_open(reader->broker, &options, &reader->wake, NULL) == JJ_OK)
-        want(reader, jj__clock_mono_ms() + WAKE_WAIT_MS);
+    jj_status s = jj__broker_port_open(reader->broker, &options, &reader->wake, NULL);
+
+    want(reader, jj__clock_mono_ms() + (s == JJ_OK ? WAKE_WAIT_MS : RETRY_MS));
 }
 
 /* ---- passes ---- */
@@ -125,14 +126,23 @@ static void take_message(struct reader *reader, struct broker_msg *msg)
 {
     uint64_t seq = number_of(msg, "Nats-Sequence");
 
+    if (seq == 0) { /* there was no memory to read the header */
+        jj__msg_free(msg);
+        try_again(reader, "a message can't be read");
+        return;
+    }
     reader->pending = number_of(msg, "Nats-Num-Pending");
     if (seq <= reader->seq) {
         jj__msg_free(msg);
         return;
     }
+    uint64_t before = reader->seq;
     reader->seq = seq;
     reader->found = true;
-    reader->options.take(reader->options.ctx, msg, seq);
+    if (reader->options.take(reader->options.ctx, msg, seq))
+        return;
+    reader->seq = before;
+    try_again(reader, "no memory");
 }
 
 /* Does the library read these headers, of a message without data, as "nobody answers"? */

@@ -13,8 +13,9 @@ struct reader_options {
     const char *wake_subject; /* plain messages there tell that there is more to read */
     uint64_t after_seq;
     int64_t poll_interval_ms; /* begin a pass at least so often */
-    /* A message with its sequence; free it with jj__msg_free(). */
-    void (*take)(void *ctx, struct broker_msg *msg, uint64_t seq);
+    /* A message with its sequence; free it with jj__msg_free() in any case. False: there was no
+     * memory for it; it is to come again. */
+    bool (*take)(void *ctx, struct broker_msg *msg, uint64_t seq);
     void *ctx;
 };
 

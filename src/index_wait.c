@@ -106,6 +106,7 @@ static void took_message(void *ctx, struct broker_msg *msg, jj_status status)
     struct index *index = ctx;
     json_t *answer = msg == NULL ? NULL : json_loadb(jj__msg_data(msg), jj__msg_len(msg), 0, NULL);
     bool is_there = json_object_get(answer, "message") != NULL;
+    bool unreadable = msg != NULL && answer == NULL; /* no memory, most likely */
     enum round_stage stage = index->round.stage;
 
     json_decref(answer);
@@ -113,7 +114,7 @@ static void took_message(void *ctx, struct broker_msg *msg, jj_status status)
     index->round.asking = false;
     if (index->closed || (stage != ROUND_SCHEDULE && stage != ROUND_JOBS))
         return;
-    if (status == JJ_ERR_TIMEOUT || status == JJ_ERR_STATE || is_there) {
+    if (status == JJ_ERR_TIMEOUT || status == JJ_ERR_STATE || is_there || unreadable) {
         index->round.again_ms = jj__clock_mono_ms() + LAGGING_MS;
         begin_stage(index, stage);
     } else {
@@ -386,21 +387,6 @@ static void wake_sleepers_of(struct index *index, const char *id)
     }
 }
 
-static void take_finals(struct index *index)
-{
-    pthread_mutex_lock(&index->lock);
-    struct named *finals = index->finals;
-    index->finals = NULL;
-    pthread_mutex_unlock(&index->lock);
-
-    while (finals != NULL) {
-        struct named *final = finals;
-        finals = final->next;
-        wake_sleepers_of(index, final->id);
-        free(final);
-    }
-}
-
 /* All whose deadline has come; all of them if now_ms is INT64_MAX. */
 static void end_sleep(struct index *index, int64_t now_ms, jj_status status, const char *text)
 {
@@ -421,6 +407,25 @@ static void end_sleep(struct index *index, int64_t now_ms, jj_status status, con
             waiter->ready(waiter->ctx, status, text);
         }
     }
+}
+
+static void take_finals(struct index *index)
+{
+    pthread_mutex_lock(&index->lock);
+    struct named *finals = index->finals;
+    bool missed = index->finals_missed;
+    index->finals = NULL;
+    index->finals_missed = false;
+    pthread_mutex_unlock(&index->lock);
+
+    while (finals != NULL) {
+        struct named *final = finals;
+        finals = final->next;
+        wake_sleepers_of(index, final->id);
+        free(final);
+    }
+    if (missed)
+        end_sleep(index, INT64_MAX, JJ_OK, "");
 }
 
 /* ---- a turn ---- */

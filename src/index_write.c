@@ -8,8 +8,8 @@
  * that: were the index killed in between, it would read the cancellation again and delete them
  * again.
  *
- * A storage that fails is tried again until it works, with the same batch. What can't be used any
- * more is set aside, and all is read again. */
+ * A storage that fails is tried again until it works, with the same batch; so is a batch that there
+ * is no memory for. What can't be used any more is set aside, and all is read again. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,8 @@
 
 #define BATCH_BYTES ((size_t)256 * 1024) /* of messages */
 #define BATCH_ITEMS 4000
-#define AGAIN_MS    1000
+#define AGAIN_MS    20 /* after a failure; doubled each time, */
+#define AGAIN_MAX   1000
 
 void jj__items_free(struct item *items)
 {
@@ -93,10 +94,11 @@ static void take_work(struct index *index, int64_t until_ms, struct work *work)
 }
 
 /* True if it is to stop. */
-static bool pause_writing(struct index *index)
+static bool pause_writing(struct index *index, int64_t *again_ms)
 {
-    int64_t until_ms = jj__clock_mono_ms() + AGAIN_MS;
+    int64_t until_ms = jj__clock_mono_ms() + *again_ms;
 
+    *again_ms = *again_ms > AGAIN_MAX / 2 ? AGAIN_MAX : *again_ms * 2;
     pthread_mutex_lock(&index->lock);
     while (!index->stopping && jj__clock_mono_ms() < until_ms)
         wait_until(index, until_ms);
@@ -107,16 +109,26 @@ static bool pause_writing(struct index *index)
 
 /* ---- telling that jobs are final ---- */
 
-static void post_final(struct index *index, const char *id)
+static void post_final(struct index *index, struct named *final)
 {
-    struct named *final = calloc(1, sizeof(*final));
-
-    if (final == NULL)
-        return; /* who waits times out, and looks */
-    memcpy(final->id, id, strlen(id) + 1);
     pthread_mutex_lock(&index->lock);
     final->next = index->finals;
     index->finals = final;
+    pthread_mutex_unlock(&index->lock);
+}
+
+/* Without memory all who wait are woken, and look for themselves. */
+static void post_final_id(struct index *index, const char *id)
+{
+    struct named *final = calloc(1, sizeof(*final));
+
+    if (final != NULL) {
+        memcpy(final->id, id, strlen(id) + 1);
+        post_final(index, final);
+        return;
+    }
+    pthread_mutex_lock(&index->lock);
+    index->finals_missed = true;
     pthread_mutex_unlock(&index->lock);
 }
 
@@ -126,7 +138,7 @@ static void post_finals(struct index *index, const struct batch *batch)
         return;
     for (const struct batch_row *row = batch->first; row != NULL; row = row->order_next)
         if (!row->was_final && jj__state_is_final(row->row.record.state))
-            post_final(index, row->row.id);
+            post_final_id(index, row->row.id);
 }
 
 static bool note_state(void *ctx, const jj_record *record)
@@ -148,8 +160,9 @@ static void check_finals(struct index *index, struct named *checks)
                           : index->adapter->get(storage, check->id, note_state, &state, NULL);
         jj__storage_read_done(index);
         if (s != JJ_OK || jj__state_is_final(state))
-            post_final(index, check->id);
-        free(check);
+            post_final(index, check);
+        else
+            free(check);
     }
     jj__broker_wake(index->broker);
 }
@@ -213,14 +226,14 @@ static void recover(struct index *index)
 /* Until it is done, or the writer is to stop, or all is to begin anew. */
 static void apply(struct index *index, struct work *work)
 {
-    struct batch *batch = malloc(sizeof(*batch));
-    jj_status s = JJ_ERR_NO_MEMORY;
+    struct batch *batch = index->batch;
+    int64_t again_ms = AGAIN_MS;
     bool added = false;
-    jj_error err = {.text = "no memory"};
+    jj_error err;
+    jj_status s;
 
-    if (batch != NULL)
-        jj__batch_init(batch, index);
-    while (batch != NULL) {
+    jj__batch_init(batch, index);
+    for (;;) {
         s = fold_and_store(index, batch, work->items, &added, &err);
         if (s == JJ_OK || s == JJ_ERR_PROTOCOL)
             break;
@@ -229,7 +242,7 @@ static void apply(struct index *index, struct work *work)
             jj__batch_done(batch);
             jj__batch_init(batch, index);
         }
-        if (pause_writing(index))
+        if (pause_writing(index, &again_ms))
             break;
     }
     if (s == JJ_OK) {
@@ -240,18 +253,18 @@ static void apply(struct index *index, struct work *work)
     } else if (s == JJ_ERR_PROTOCOL) {
         snprintf(work->start_over, sizeof(work->start_over), "%.150s", err.text);
     }
-    if (batch != NULL)
-        jj__batch_done(batch);
-    free(batch);
+    jj__batch_done(batch);
 }
 
 static void start_over(struct index *index, const char *why)
 {
+    int64_t again_ms = AGAIN_MS;
+    bool replaced = false;
     jj_error err;
 
-    while (jj__index_start_over(index, why, &err) != JJ_OK) {
+    while (jj__index_start_over(index, why, &replaced, &err) != JJ_OK) {
         complain(index, &err);
-        if (pause_writing(index))
+        if (pause_writing(index, &again_ms))
             return;
     }
     recover(index);

@@ -182,6 +182,8 @@ struct worker {
     struct tail *tail;
     uint64_t events_seq; /* of the last message on it */
     struct cancels cancels;
+    uint64_t cancels_seq;          /* of the message that was read last, */
+    size_t cancels_taken;          /* and how many of its cancellations were taken */
     struct attempt_queue doubtful; /* the index is to be asked about them again */
     struct claim_batch *claims, **claims_end;
     size_t claims_in_flight;

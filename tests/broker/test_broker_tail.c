@@ -23,19 +23,24 @@ struct reader {
     uint64_t seq;
     size_t close_after; /* messages; 0: never */
     size_t taken;
+    uint64_t refused_seq; /* 0: none */
+    int refusals;         /* how often it is refused */
 };
 
-static void take(void *ctx, struct broker_msg *msg, const struct delivery *delivery)
+static bool take(void *ctx, struct broker_msg *msg, const struct delivery *delivery)
 {
     struct reader *reader = ctx;
 
     jj__msg_free(msg);
+    if (delivery->seq == reader->refused_seq && reader->refusals-- > 0)
+        return false;
     reader->taken++;
     bag_put(&reader->world->bag, delivery->seq);
     if (reader->taken == reader->close_after) {
         jj__tail_close(reader->tail);
         reader->tail = NULL;
     }
+    return true;
 }
 
 static void start(void *ctx)
@@ -550,6 +555,23 @@ static void closing_leaves_no_consumer_behind(void **state)
     wait_consumers(world, 0);
 }
 
+static void what_was_refused_comes_again(void **state)
+{
+    struct world *world = *state;
+    struct reader *reader = new_reader(world);
+
+    make_stream(world);
+    world_fill(world, "s.a", 10);
+    reader->refused_seq = 5;
+    reader->refusals = 2;
+    run(reader);
+    assert_true(bag_wait(&world->bag, 10));
+    end(reader);
+    assert_int_equal(bag_count(&world->bag), 10); /* each once */
+    assert_int_equal(reader->taken, 10);
+    assert_int_equal(reader->seq, 10);
+}
+
 static void closing_within_take_is_fine(void **state)
 {
     struct world *world = *state;
@@ -628,6 +650,7 @@ int main(void)
         OWN_SERVER_STORY(who_may_not_look_at_the_stream_follows_it_all_the_same),
         OWN_SERVER_STORY(who_may_not_follow_a_stream_is_told_once),
         STORY(closing_leaves_no_consumer_behind),
+        STORY(what_was_refused_comes_again),
         STORY(closing_within_take_is_fine),
         STORY(closing_while_the_consumer_is_made_is_fine),
         STORY(closing_without_a_broker_is_fine),
