@@ -28,6 +28,8 @@
 #include "clock.h"
 #include "wait.h"
 
+extern char **environ; /* POSIX has no header for it */
+
 #define OUTPUT_MAX ((size_t)256 * 1024 * 1024)
 #define POLL_MS    20
 #define SHOWN      4000
@@ -46,20 +48,38 @@ struct process {
 
 /* ---- the child ---- */
 
-static void set_environment(const char *const *env)
+/* The test's own environment with these changes on top; free only the list. */
+static char **environment_with(const char *const *changes)
 {
-    for (; env != NULL && *env != NULL; env++) {
-        const char *value = strchr(*env, '=');
-        char *name = value == NULL ? strdup(*env) : strndup(*env, (size_t)(value - *env));
-        if (name == NULL || (value == NULL ? unsetenv(name) : setenv(name, value + 1, 1)) != 0)
-            _exit(126);
-        free(name);
+    size_t own = 0, more = 0, count = 0;
+
+    while (environ[own] != NULL)
+        own++;
+    while (changes != NULL && changes[more] != NULL)
+        more++;
+    char **list = calloc(own + more + 1, sizeof(*list));
+    assert_non_null(list);
+    for (size_t i = 0; i < own; i++) {
+        size_t len = strcspn(environ[i], "="), at = 0;
+        while (at < more &&
+               (strncmp(changes[at], environ[i], len) != 0 || strcspn(changes[at], "=") != len))
+            at++;
+        if (at == more)
+            list[count++] = environ[i];
     }
+    for (size_t i = 0; i < more; i++)
+        if (strchr(changes[i], '=') != NULL)
+            list[count++] = (char *)changes[i];
+    return list;
 }
 
-static void become(const char *const argv[], const struct process_options *options,
+/* Other threads of the test may have held any lock when it forked: nothing here may take one, which
+ * rules out memory. */
+static void become(const char *const argv[], const struct process_options *options, char **env,
                    const int fds[3], pid_t parent)
 {
+    static const char text[] = "the program can't be run\n";
+
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(126);
@@ -72,11 +92,12 @@ static void become(const char *const argv[], const struct process_options *optio
     for (int fd = 3; fd < 256; fd++)
         close(fd);
     signal(SIGPIPE, SIG_DFL);
-    set_environment(options->env);
     if (options->dir != NULL && chdir(options->dir) != 0)
         _exit(126);
+    environ = env;
     execvp(argv[0], (char *const *)argv);
-    dprintf(2, "can't run %s: %s\n", argv[0], strerror(errno));
+    if (write(2, text, sizeof(text) - 1) < 0)
+        _exit(126);
     _exit(127);
 }
 
@@ -131,6 +152,7 @@ struct process *process_start(const char *const argv[], const struct process_opt
     assert_non_null(process);
     if (options == NULL)
         options = &none;
+    char **env = environment_with(options->env);
     process->output.max = process->errors.max = OUTPUT_MAX;
     process->terminal = options->terminal;
     open_files(process, options, its);
@@ -138,7 +160,8 @@ struct process *process_start(const char *const argv[], const struct process_opt
     process->pid = fork();
     assert_true(process->pid >= 0);
     if (process->pid == 0)
-        become(argv, options, its, parent);
+        become(argv, options, env, its, parent);
+    free(env);
     for (int i = 0; i < (options->terminal ? 1 : 3); i++)
         close(its[i]);
     if (options->input != NULL)
