@@ -283,12 +283,20 @@ static natsStatus set_limit(struct broker *broker)
 }
 
 /* With TLS 1.3 a server that misses the client's certificate hangs up without a word that the
- * client library would pass on. */
+ * client library would pass on; what it says itself differs by its version. */
+static bool hung_up(const struct broker *broker, natsStatus s, const char *text)
+{
+    const jj_options *options = &broker->options;
+    bool tls = options->tls_ca != NULL || strncmp(options->url, "tls://", 6) == 0;
+
+    return strcmp(text, "Expected 'PONG', got ''") == 0 || (tls && s == NATS_CONNECTION_CLOSED);
+}
+
 static const char *why_not(const struct broker *broker, natsStatus s)
 {
     const char *text = jj__broker_last_error(s);
 
-    if (strcmp(text, "Expected 'PONG', got ''") != 0)
+    if (!hung_up(broker, s, text))
         return text;
     return broker->options.tls_cert == NULL
                ? "the server hangs up: it may want a certificate of us"

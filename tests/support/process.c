@@ -48,7 +48,23 @@ struct process {
 
 /* ---- the child ---- */
 
-/* The test's own environment with these changes on top; free only the list. */
+static bool same_name(const char *one, const char *other)
+{
+    size_t len = strcspn(one, "=");
+
+    return strncmp(one, other, len) == 0 && strcspn(other, "=") == len;
+}
+
+static bool is_changed(const char *entry, const char *const *changes)
+{
+    for (; changes != NULL && *changes != NULL; changes++)
+        if (same_name(entry, *changes))
+            return true;
+    return false;
+}
+
+/* The test's own environment with these changes on top, the last one of a name; free only the list.
+ */
 static char **environment_with(const char *const *changes)
 {
     size_t own = 0, more = 0, count = 0;
@@ -59,16 +75,11 @@ static char **environment_with(const char *const *changes)
         more++;
     char **list = calloc(own + more + 1, sizeof(*list));
     assert_non_null(list);
-    for (size_t i = 0; i < own; i++) {
-        size_t len = strcspn(environ[i], "="), at = 0;
-        while (at < more &&
-               (strncmp(changes[at], environ[i], len) != 0 || strcspn(changes[at], "=") != len))
-            at++;
-        if (at == more)
+    for (size_t i = 0; i < own; i++)
+        if (!is_changed(environ[i], changes))
             list[count++] = environ[i];
-    }
     for (size_t i = 0; i < more; i++)
-        if (strchr(changes[i], '=') != NULL)
+        if (strchr(changes[i], '=') != NULL && !is_changed(changes[i], changes + i + 1))
             list[count++] = (char *)changes[i];
     return list;
 }
