@@ -366,8 +366,6 @@ static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, 
     struct heard *heard = copy_of(msg);
 
     (void)sub;
-    if (listener->answer != NULL && heard->reply != NULL)
-        natsConnection_PublishString(nc, heard->reply, listener->answer);
     natsMsg_Destroy(msg);
     pthread_mutex_lock(&listener->lock);
     if (listener->count == listener->room) {
@@ -377,6 +375,8 @@ static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, 
     listener->heard[listener->count++] = heard;
     pthread_cond_broadcast(&listener->changed);
     pthread_mutex_unlock(&listener->lock);
+    if (listener->answer != NULL && heard->reply != NULL) /* who gets it finds the message noted */
+        natsConnection_PublishString(nc, heard->reply, listener->answer);
 }
 
 static void on_over(void *ctx)
