@@ -287,7 +287,8 @@ static natsStatus set_limit(struct broker *broker)
 static bool hung_up(const struct broker *broker, natsStatus s, const char *text)
 {
     const jj_options *options = &broker->options;
-    bool tls = options->tls_ca != NULL || strncmp(options->url, "tls://", 6) == 0;
+    bool tls = options->tls_ca != NULL || options->tls_cert != NULL ||
+               strncmp(options->url, "tls://", 6) == 0;
 
     return strcmp(text, "Expected 'PONG', got ''") == 0 || (tls && s == NATS_CONNECTION_CLOSED);
 }

@@ -180,31 +180,34 @@ static void looked(void *ctx, struct broker_msg *msg, jj_status status)
     free(look);
 }
 
-static void look_again(struct index *index, int64_t now_ms)
+static bool look_again_at(struct index *index, enum origin origin, int64_t now_ms)
 {
     char subject[64];
+    struct look *look = malloc(sizeof(*look));
+
+    if (look == NULL)
+        return false;
+    *look = (struct look){.index = index, .origin = origin};
+    snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", streams[origin]);
+    const struct question question = {.message = {.subject = subject},
+                                      .deadline_ms = now_ms + LOOK_LIMIT_MS,
+                                      .answer = looked,
+                                      .ctx = look};
+    if (jj__broker_ask(index->broker, &question, NULL) == JJ_OK)
+        return true;
+    free(look);
+    return false;
+}
+
+static void look_again(struct index *index, int64_t now_ms)
+{
     bool asked = true;
 
     index->look_ms = now_ms + LOOK_EVERY_MS;
     if (!jj__broker_connected(index->broker))
         return;
-
-    for (enum origin origin = ORIGIN_JOBS; asked && origin < ORIGINS; origin++) {
-        struct look *look = malloc(sizeof(*look));
-        if (look == NULL) {
-            asked = false;
-            break;
-        }
-        *look = (struct look){.index = index, .origin = origin};
-        snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", streams[origin]);
-        const struct question question = {.message = {.subject = subject},
-                                          .deadline_ms = now_ms + LOOK_LIMIT_MS,
-                                          .answer = looked,
-                                          .ctx = look};
-        asked = jj__broker_ask(index->broker, &question, NULL) == JJ_OK;
-        if (!asked)
-            free(look);
-    }
+    for (enum origin origin = ORIGIN_JOBS; asked && origin < ORIGINS; origin++)
+        asked = look_again_at(index, origin, now_ms);
     if (!asked)
         index->look_ms = now_ms + LOOK_RETRY_MS;
 }

@@ -127,7 +127,5 @@ void late_end(struct fault_list *faults)
 {
     atomic_store(&watch.stop, true);
     pthread_join(watch.thread, NULL);
-    for (size_t i = 0; i < watch.seen.count; i++)
-        fault_copy(faults, &watch.seen.list[i]);
-    free(watch.seen.list);
+    fault_move(faults, &watch.seen);
 }

@@ -49,7 +49,5 @@ void starved_end(struct fault_list *faults)
 {
     atomic_store(&watch.stop, true);
     pthread_join(watch.thread, NULL);
-    for (size_t i = 0; i < watch.seen.count; i++)
-        fault_copy(faults, &watch.seen.list[i]);
-    free(watch.seen.list);
+    fault_move(faults, &watch.seen);
 }

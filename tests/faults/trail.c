@@ -62,9 +62,13 @@ struct fault *fault_add(struct fault_list *faults, enum fault_kind kind, int rol
     return fault;
 }
 
-void fault_copy(struct fault_list *faults, const struct fault *fault)
+void fault_move(struct fault_list *to, struct fault_list *from)
 {
-    *fault_add(faults, fault->kind, fault->role, fault->number) = *fault;
+    for (size_t i = 0; i < from->count; i++)
+        *fault_add(to, from->list[i].kind, from->list[i].role, from->list[i].number) =
+            from->list[i];
+    free(from->list);
+    *from = (struct fault_list){0};
 }
 
 /* ---- producers ---- */

@@ -57,7 +57,8 @@ struct fault_list {
 const char *fault_text(enum fault_kind kind);
 /* The entry stays valid until the next one. */
 struct fault *fault_add(struct fault_list *faults, enum fault_kind kind, int role, int number);
-void fault_copy(struct fault_list *faults, const struct fault *fault);
+/* All of from, which is empty then. */
+void fault_move(struct fault_list *to, struct fault_list *from);
 
 /* What is known of a job. */
 struct fate {
