@@ -18,6 +18,7 @@
 #include "broker_nats.h"
 #include "buf.h"
 #include "clock.h"
+#include "nkey.h"
 #include "thread.h"
 
 #define PING_INTERVAL_MS 10000
@@ -304,14 +305,22 @@ static const char *why_not(const struct broker *broker, natsStatus s)
                : "the server hangs up: it may not like our certificate";
 }
 
+/* Do we sign what the server says, to prove who we are? */
+static bool signs(const jj_options *options)
+{
+    return options->nkey != NULL || options->credentials != NULL;
+}
+
 static void connect_failed(struct broker *broker, natsStatus s)
 {
+    unsigned tries = signs(&broker->options) ? JJ__SIGNED_TRIES : 1;
     const char *text = why_not(broker, s);
 
     if (connected_before(broker) &&
         strncmp(text, broker->connect_text, sizeof(broker->connect_text) - 1) != 0)
         jj__log(&broker->log, JJ_LOG_WARN, "no broker at %s: %s", broker->shown_url, text);
-    note_connect(broker, s == NATS_CONNECTION_AUTH_FAILED, text);
+    broker->refusals += s == NATS_CONNECTION_AUTH_FAILED;
+    note_connect(broker, broker->refusals >= tries, text);
     jj__connect_end(broker);
     broker->connect_at_ms = jj__clock_mono_ms() + broker->connect_delay_ms;
     broker->connect_delay_ms = broker->connect_delay_ms * 2 > RECONNECT_MAX_MS
@@ -339,6 +348,7 @@ void jj__connect_try(struct broker *broker)
     }
     atomic_store(&broker->max_payload, (size_t)natsConnection_GetMaxPayload(broker->nc));
     atomic_store(&broker->connected, true);
+    broker->refusals = 0;
     note_connect(broker, false, "");
     jj__log(&broker->log, JJ_LOG_DEBUG, "connected to the broker");
     jj__publisher_reconnected(broker);

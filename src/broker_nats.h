@@ -68,7 +68,8 @@ struct broker {
     struct publisher publisher;
     int64_t connect_at_ms; /* next try while disconnected */
     int64_t connect_delay_ms;
-    char **servers; /* known from the last connection */
+    unsigned refusals; /* of our credentials, since we were connected */
+    char **servers;    /* known from the last connection */
     int server_count;
 
     /* Set by the client library from its threads. */

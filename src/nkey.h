@@ -13,4 +13,9 @@
  * or no user's seed in it; the text tells nothing of what is in it. */
 jj_status jj__nkey_public(const char *path, char out[JJ__NKEY_SIZE], jj_error *err);
 
+/* With an nkey or a credentials file, so many refusals make one. nats.c (3.4.1 to 3.9.3, util.c:
+ * _base64Encode) takes a signature whose first byte is 0 for none, and doesn't send it: one in 256,
+ * and the next attempt has another to sign. */
+#define JJ__SIGNED_TRIES 3
+
 #endif

@@ -94,6 +94,8 @@ static natsStatus connect_to(const jj_options *options, natsConnection **nc_out)
     if (s == NATS_OK && (options->tls_ca != NULL || options->tls_cert != NULL))
         s = natsOptions_SetSecure(nats, true);
     if (s == NATS_OK)
+        s = NATS_CONNECTION_AUTH_FAILED;
+    for (int i = 0; i < JJ__SIGNED_TRIES && s == NATS_CONNECTION_AUTH_FAILED; i++)
         s = natsConnection_Connect(nc_out, nats);
     natsOptions_Destroy(nats);
     return s;

@@ -85,6 +85,22 @@ static void a_seed_in_a_frame_does_as_well(void **state)
         fail_msg("%s", err.text);
 }
 
+/* One signature in 256 begins with a byte that the client library takes for the end. */
+static void an_nkey_opens_whatever_its_signature_begins_with(void **state)
+{
+    struct world *world = *state;
+    char path[TEMP_PATH_SIZE + 16];
+    jj_error err = {0};
+
+    serve(world, PUBLIC);
+    write_file(world, "user.nk", SEED "\n", 0600, path);
+    for (int i = 0; i < 1000; i++) {
+        if (open_as(world, path, &err) != JJ_OK)
+            fail_msg("at the %dth time: %s", i + 1, err.text);
+        world_disconnect(world);
+    }
+}
+
 static void another_nkey_is_refused_at_once(void **state)
 {
     struct world *world = *state;
@@ -139,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(the_user_of_an_nkey_gets_in),
         STORY(a_seed_in_a_frame_does_as_well),
+        STORY(an_nkey_opens_whatever_its_signature_begins_with),
         STORY(another_nkey_is_refused_at_once),
         STORY(a_file_without_a_seed_is_an_invalid_option),
         STORY(a_secret_that_all_users_can_read_is_warned_of),
