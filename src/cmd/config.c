@@ -34,17 +34,26 @@ static const cyaml_config_t loading = {.mem_fn = cyaml_mem,
 
 /* ---- the file ---- */
 
+/* What others may do with it; pipes and the like are whoever's has them. */
+static void look_at_mode(int fd, struct config *config)
+{
+    struct stat facts;
+
+    if (fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode))
+        return;
+    config->open_to_all = (facts.st_mode & S_IWOTH) != 0;
+    config->tells_secret = (facts.st_mode & S_IROTH) != 0;
+}
+
 /* All of it; errors name it, and no line. */
 static jj_status read_file(const char *path, struct config *config, struct buf *text, jj_error *err)
 {
-    struct stat facts;
     ssize_t got = 1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
         return jj__fail_errno(err, JJ_ERR_INVALID, errno, path);
-    if (fstat(fd, &facts) == 0)
-        config->open_to_all = S_ISREG(facts.st_mode) && (facts.st_mode & S_IWOTH) != 0;
+    look_at_mode(fd, config);
     while (got > 0 && !text->failed) {
         char bytes[4096];
         got = read(fd, bytes, sizeof(bytes));
@@ -129,6 +138,12 @@ const char *config_path(const struct config *config, const char *path, struct ar
     return joined;
 }
 
+/* A user and a password, or a token. */
+static bool has_secret(const char *url)
+{
+    return url != NULL && strchr(url, '@') != NULL;
+}
+
 static jj_status load_path(const char *path, struct config *config, jj_error *err)
 {
     struct arena *arena = &config->inner->arena;
@@ -144,6 +159,7 @@ static jj_status load_path(const char *path, struct config *config, jj_error *er
     jj_status s = read_file(path, config, &text, err);
     if (s == JJ_OK)
         s = load(config, &text, err);
+    config->tells_secret &= has_secret(config->options.url);
     jj__buf_done(&text);
     return s;
 }

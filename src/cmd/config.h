@@ -31,6 +31,7 @@ struct config {
     const char *file;       /* as it was named; NULL: none */
     const char *folder;     /* where it is; absolute, "." without a file */
     bool open_to_all;       /* anybody may write to the file */
+    bool tells_secret;      /* anybody may read it, and its url says how to get in */
     jj_log_level log_level;
     bool log_json;
     const struct handler_config *handlers;

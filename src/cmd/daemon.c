@@ -409,6 +409,17 @@ enum ending daemon_run(struct daemon *daemon)
 
 /* ---- begin and end ---- */
 
+static void warn_of_file(const struct daemon *daemon)
+{
+    if (daemon->config->open_to_all)
+        logger_say(&daemon->logger, JJ_LOG_WARN,
+                   "%s can be written by anybody, and it names what is run", daemon->config_path);
+    if (daemon->config->tells_secret)
+        logger_say(&daemon->logger, JJ_LOG_WARN,
+                   "%s holds a secret in nats.url and is open to all users: chmod 600",
+                   daemon->config_path);
+}
+
 bool daemon_init(struct daemon *daemon, const struct program *program)
 {
     jj_error err = {0};
@@ -423,9 +434,7 @@ bool daemon_init(struct daemon *daemon, const struct program *program)
     daemon->had_terminal = has_terminal();
     daemon->watchdog_ms = notify_watchdog_ms();
     hold_signals();
-    if (daemon->config->open_to_all)
-        logger_say(&daemon->logger, JJ_LOG_WARN,
-                   "%s can be written by anybody, and it names what is run", program->config_path);
+    warn_of_file(daemon);
     return true;
 }
 

@@ -293,6 +293,28 @@ static void a_file_that_anybody_may_write_is_noticed(void **state)
     config_free(config);
 }
 
+static bool tells_secret(const char *text, mode_t mode)
+{
+    struct config *config = config_of(text);
+
+    config_free(config);
+    assert_int_equal(chmod(NAME, mode), 0);
+    assert_int_equal(config_load(NAME, &config, NULL), JJ_OK);
+    bool tells = config->tells_secret;
+    config_free(config);
+    return tells;
+}
+
+static void a_password_that_anybody_may_read_is_noticed(void **state)
+{
+    (void)state;
+    assert_true(tells_secret("nats: { url: 'nats://bob:x@127.0.0.1' }", 0644));
+    assert_true(tells_secret("nats: { url: 'nats://token@127.0.0.1' }", 0604));
+    assert_false(tells_secret("nats: { url: 'nats://bob:x@127.0.0.1' }", 0640));
+    assert_false(tells_secret("nats: { url: 'nats://127.0.0.1' }", 0644));
+    assert_false(tells_secret("", 0644));
+}
+
 /* ---- wrong files ---- */
 
 #define TOP "nats, worker, index, streams, log, handlers"
@@ -565,6 +587,7 @@ int main(void)
         TEST(paths_are_relative_to_the_file),
         TEST(the_file_that_shows_all_keys_is_default),
         TEST(a_file_that_anybody_may_write_is_noticed),
+        TEST(a_password_that_anybody_may_read_is_noticed),
         TEST(what_is_wrong_is_said_with_its_line),
         TEST(what_is_no_text_is_refused),
         TEST(what_is_quoted_is_made_printable),

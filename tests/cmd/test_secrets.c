@@ -4,6 +4,7 @@
  */
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -139,6 +140,25 @@ static void no_form_of_a_url_tells_its_password(void **state)
         assert_untold(urls[i], CLI_ARGS("doctor"));
 }
 
+static void a_service_warns_of_a_password_that_all_may_read(void **state)
+{
+    struct safe *safe = *state;
+    char url[128], text[256], path[TEMP_PATH_SIZE + 32];
+    const char *const argv[] = {JETJOBS_PROGRAM, "--config", path, "serve", NULL};
+
+    server_url_of(&safe->server, "bob:s3cret", url);
+    snprintf(text, sizeof(text), "nats: { url: '%s' }\n", url);
+    write_file(safe, "open.yaml", text, path);
+    assert_int_equal(chmod(path, 0644), 0);
+    struct process *process = process_start(argv, NULL);
+    assert_true(process_wait_errors(
+        process, "open.yaml holds a secret in nats.url and is open to all users: chmod 600"));
+    process_signal(process, SIGTERM);
+    process_wait(process, 0);
+    assert_null(strstr(process_errors(process), "s3cr"));
+    process_free(process);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -147,6 +167,7 @@ int main(void)
         TEST(an_nkey_of_the_configuration_opens),
         TEST(creds_and_nkey_exclude_each_other),
         TEST(no_command_tells_a_password),
+        TEST(a_service_warns_of_a_password_that_all_may_read),
         cmocka_unit_test(no_form_of_a_url_tells_its_password),
     };
 
