@@ -10,6 +10,7 @@
 #include "cron.h"
 #include "duplicate.h"
 #include "id.h"
+#include "place.h"
 #include "schedule_request.h"
 #include "spec.h"
 #include "subject.h"
@@ -39,8 +40,13 @@ static jj_status find_first(struct inquiry *inquiry, const struct schedule_plan 
     return jj__duplicate_find(inquiry->api->broker, &inquiry->api->log, &duplicate, id_out, err);
 }
 
-/* A recurring one has no message id, so that it can be replaced. That it is taken by something else
- * is the asker's mistake. */
+/* That an id is taken by something else is the asker's mistake. */
+static jj_status fail_store(jj_status s, const jj_error *why, jj_error *err)
+{
+    return jj__fail(err, s == JJ_ERR_EXISTS ? JJ_ERR_INVALID : s, "%s", why->text);
+}
+
+/* A recurring one has no message id, so that it can be replaced. */
 static jj_status store_recurring(struct inquiry *inquiry, const struct outgoing *message,
                                  const char *id, int64_t deadline_ms,
                                  struct schedule_answer *answer, jj_error *err)
@@ -50,7 +56,7 @@ static jj_status store_recurring(struct inquiry *inquiry, const struct outgoing 
     jj_status s = jj__cron_store(inquiry->api->broker, message, id, deadline_ms, &stored, &why);
 
     if (s != JJ_OK)
-        return jj__fail(err, s == JJ_ERR_EXISTS ? JJ_ERR_INVALID : s, "%s", why.text);
+        return fail_store(s, &why, err);
     *answer = (struct schedule_answer){
         .id = id, .seq = stored.seq, .duplicate = stored.change == JJ_CRON_UNCHANGED};
     return JJ_OK;
@@ -69,20 +75,23 @@ static bool has_own_msg_id(const struct schedule_plan *plan)
 static jj_status store(struct inquiry *inquiry, struct schedule_plan *plan,
                        struct schedule_answer *answer, jj_error *err)
 {
+    struct broker *broker = inquiry->api->broker;
     int64_t deadline_ms = jj__clock_mono_ms() + STORE_LIMIT_MS;
     const struct outgoing message = {.subject = plan->subject,
                                      .headers = plan->headers,
                                      .header_count = plan->header_count,
                                      .data = jj__msg_data(inquiry->msg),
                                      .len = jj__msg_len(inquiry->msg)};
-    struct publication publication = {.messages = &message, .count = 1, .deadline_ms = deadline_ms};
-    struct publish_result result;
+    struct publish_result result = {0};
 
     if (plan->recurring && plan->msg_id == NULL)
         return store_recurring(inquiry, &message, plan->id, deadline_ms, answer, err);
-    jj__broker_publish_wait(inquiry->api->broker, &publication, &result);
+    if (plan->recurring)
+        jj__place_publish(broker, &message, NULL, deadline_ms, &result);
+    else
+        jj__place_store(broker, &message, &plan->step, deadline_ms, &result);
     if (result.status != JJ_OK)
-        return jj__fail(err, result.status, "%s", result.err.text);
+        return fail_store(result.status, &result.err, err);
     *answer =
         (struct schedule_answer){.id = plan->id, .seq = result.seq, .duplicate = result.duplicate};
     if (!result.duplicate || plan->recurring || has_own_msg_id(plan))

@@ -15,6 +15,7 @@
 #include "codec_pb_request.h"
 #include "fault.h"
 #include "redeliver.h"
+#include "step.h"
 #include "subject.h"
 #include "worker.h"
 
@@ -36,7 +37,7 @@ static bool is_first(const struct jj_attempt *attempt)
 enum cancel_verdict jj__ask_judge(const struct jj_attempt *attempt)
 {
     const struct job *job = &attempt->job;
-    uint64_t generation = (uint64_t)job->attempts + job->snoozes;
+    uint64_t generation = jj__generation(job->attempts, job->snoozes);
     uint64_t put_offs = job->put_offs < generation ? job->put_offs : generation;
     const struct cancel_question question = {.id = job->id,
                                              .redrives = job->redrives,

@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "codec_pb.h"
 #include "fault.h"
+#include "step.h"
 #include "subject.h"
 #include "tell.h"
 #include "worker.h"
@@ -318,7 +319,7 @@ static void take_claim(struct worker *worker, struct broker_msg *msg)
 
 static bool add_cancellation(struct worker *worker, const struct event *event)
 {
-    uint64_t generation = (uint64_t)event->attempts + event->snoozes;
+    uint64_t generation = jj__generation(event->attempts, event->snoozes);
 
     return jj__cancels_add(&worker->cancels, event->id, event->redrives, generation,
                            jj__clock_mono_ms());

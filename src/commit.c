@@ -407,91 +407,8 @@ static void commit_handler(struct worker *worker, struct handler *handler)
             continue; /* the types don't wait for each other */
 }
 
-/* ---- storing schedules ---- */
-
-static void fail_unrepeatable(struct jj_attempt *attempt, const char *reason)
-{
-    const char *why = attempt->outcome_error == NULL ? "put off" : attempt->outcome_error;
-    char text[JJ_ERROR_TEXT_SIZE];
-
-    snprintf(text, sizeof(text), "%.160s (not repeated: %.120s)", why, reason);
-    attempt->snoozed = false;
-    if (attempt->too_early) {
-        attempt->too_early = false;
-        jj__commit_unrun(attempt, text);
-        return;
-    }
-    attempt->outcome = EVENT_FAILED;
-    set_error(attempt, text);
-    jj__queue_push(&attempt->handler->to_commit[EVENT_FAILED], attempt);
-}
-
-/* Who may not write schedules asks a service to, until that fails. True: it is to be asked now. */
-static bool turn_to_service(struct jj_attempt *attempt, jj_status status)
-{
-    struct worker *worker = attempt->worker;
-
-    if (attempt->by_service && status != JJ_OK)
-        worker->by_service = false; /* perhaps we may by now */
-    if (attempt->by_service || attempt->run_at_ms <= 0 || status != JJ_ERR_NOT_PERMITTED)
-        return false;
-    worker->by_service = true;
-    return true;
-}
-
-static void scheduled(void *ctx, const struct publish_result *result)
-{
-    struct jj_attempt *attempt = ctx;
-    struct worker *worker = attempt->worker;
-
-    worker->publishing--;
-    if (turn_to_service(attempt, result->status)) {
-        jj__queue_push(&worker->retries, attempt);
-    } else if (result->status == JJ_ERR_TOO_LARGE) {
-        /* Another client may leave no room for the headers that a retry needs. */
-        fail_unrepeatable(attempt, "the job is too large to be stored again");
-    } else if (result->status == JJ_ERR_INVALID && attempt->by_service) {
-        fail_unrepeatable(attempt, result->err.text);
-    } else if (result->status != JJ_OK) {
-        jj__log(&worker->log, JJ_LOG_ERROR, "retry of job %s not stored, trying again: %s",
-                attempt->job.id, result->err.text);
-        attempt->schedule_again_ms = jj__clock_mono_ms() + REFUSED_WAIT_MS;
-        jj__queue_push(&worker->retries, attempt);
-    } else if (attempt->too_early) {
-        jj__attempt_ack(attempt);
-    } else {
-        jj__fault_point("retry.stored");
-        jj__queue_push(&attempt->handler->to_commit[EVENT_RETRYING], attempt);
-    }
-}
-
-static void publish_retry(struct jj_attempt *attempt)
-{
-    struct worker *worker = attempt->worker;
-    bool put_off = attempt->too_early || attempt->snoozed; /* costs no attempt */
-    const struct resend resend = {.job = &attempt->job,
-                                  .attempts = put_off ? attempt->job.attempts : attempt->number,
-                                  .snoozes = attempt->job.snoozes + (put_off ? 1 : 0),
-                                  .put_offs = attempt->too_early ? attempt->job.put_offs + 1 : 0,
-                                  .run_at_ms = attempt->run_at_ms,
-                                  .ask = worker->by_service && attempt->run_at_ms > 0};
-    jj_error err;
-
-    attempt->by_service = resend.ask;
-    worker->publishing++;
-    jj__fault_point("retry.ready");
-    jj_status s = jj__resend_publish(worker->broker, &resend, scheduled, attempt, &err);
-    if (s != JJ_OK) {
-        struct publish_result result = {.status = s, .err = err};
-        scheduled(attempt, &result);
-    }
-}
-
 void jj__commit_turn(struct worker *worker, struct note *notes, int64_t now_ms)
 {
-    struct attempt_queue retries = worker->retries;
-    struct jj_attempt *attempt;
-
     while (notes != NULL) { /* told in order and at once, stored by type */
         struct note *note = notes;
         struct handler *handler = note->handler;
@@ -501,13 +418,7 @@ void jj__commit_turn(struct worker *worker, struct note *notes, int64_t now_ms)
         *handler->notes_end[note->event.type] = note;
         handler->notes_end[note->event.type] = &note->next;
     }
-    worker->retries = (struct attempt_queue){0};
-    while ((attempt = jj__queue_pop(&retries)) != NULL) {
-        if (now_ms >= attempt->schedule_again_ms)
-            publish_retry(attempt);
-        else
-            jj__queue_push(&worker->retries, attempt);
-    }
+    jj__reschedule_turn(worker, now_ms);
     if (now_ms < worker->commit_again_ms)
         return;
     for (struct handler *handler = worker->handlers; handler != NULL; handler = handler->next)

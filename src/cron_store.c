@@ -14,12 +14,10 @@
 
 #include "clock.h"
 #include "cron.h"
+#include "place.h"
 
-#define ERR_WRONG_LAST     10071 /* of the subject: it is not what was read */
-#define ERR_WRONG_LAST_NOW 10164 /* another one is being stored */
-#define ERR_BAD_SCHEDULE   10189
-#define ERR_BAD_ZONE       10223
-#define EXPECTED           "Nats-Expected-Last-Subject-Sequence"
+#define ERR_BAD_SCHEDULE 10189
+#define ERR_BAD_ZONE     10223
 
 void jj__cron_filter(char out[JJ__SUBJECT_SIZE], const char *name, const char *id)
 {
@@ -135,26 +133,6 @@ static jj_status look(struct broker *broker, const struct outgoing *message, con
 
 /* ---- storing ---- */
 
-/* Publish it if the last message on its subject is still that one; expected NULL: in any case. */
-static void publish(struct broker *broker, const struct outgoing *message, const char *expected,
-                    int64_t deadline_ms, struct publish_result *result)
-{
-    struct outgoing with = *message;
-    struct publication publication = {.messages = &with, .count = 1, .deadline_ms = deadline_ms};
-    jj_header *headers = malloc((message->header_count + 1) * sizeof(*headers));
-
-    if (headers == NULL) {
-        result->status = jj__fail(&result->err, JJ_ERR_NO_MEMORY, "headers");
-        return;
-    }
-    memcpy(headers, message->headers, message->header_count * sizeof(*headers));
-    if (expected != NULL)
-        headers[with.header_count++] = (jj_header){EXPECTED, expected};
-    with.headers = headers;
-    jj__broker_publish_wait(broker, &publication, result);
-    free(headers);
-}
-
 static jj_status refusal(const struct publish_result *result, jj_error *err)
 {
     if (result->err_code == ERR_BAD_SCHEDULE)
@@ -172,7 +150,6 @@ jj_status jj__cron_store(struct broker *broker, const struct outgoing *message, 
     struct cron_stored stored = {.change = JJ_CRON_UNCHANGED};
     struct publish_result result = {0};
     struct present present;
-    char expected[24];
 
     for (;;) {
         jj_status s = look(broker, message, id, deadline_ms, &present, err);
@@ -182,13 +159,11 @@ jj_status jj__cron_store(struct broker *broker, const struct outgoing *message, 
         if (present.same) /* and was ours, if we have tried */
             break;
         stored.change = present.seq > 0 ? JJ_CRON_REPLACED : JJ_CRON_ADDED;
-        snprintf(expected, sizeof(expected), "%llu", (unsigned long long)present.seq);
-        publish(broker, message, blind ? NULL : expected, deadline_ms, &result);
+        jj__place_publish(broker, message, blind ? NULL : &present.seq, deadline_ms, &result);
         present.seq = result.seq;
         if (result.status == JJ_OK)
             break;
-        bool again = result.err_code == ERR_WRONG_LAST || result.err_code == ERR_WRONG_LAST_NOW;
-        if (!again || jj__clock_mono_ms() >= deadline_ms)
+        if (!jj__place_taken(result.err_code) || jj__clock_mono_ms() >= deadline_ms)
             return refusal(&result, err);
     }
     stored.seq = present.seq;

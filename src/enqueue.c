@@ -8,6 +8,7 @@
 #include "duplicate.h"
 #include "fault.h"
 #include "letter.h"
+#include "place.h"
 #include "schedule_ask.h"
 #include "spec.h"
 
@@ -40,17 +41,30 @@ static jj_status ask_service(jj_client *client, const jj_spec *spec, const struc
     return JJ_OK;
 }
 
+/* With an id of the caller's it may be the second time, long after the first: the job may be on its
+ * way. */
+static void store(jj_client *client, const jj_spec *spec, const struct letter *letter,
+                  const char *stream, int64_t deadline_ms, struct publish_result *result)
+{
+    const struct step first = {0};
+    struct publication publication = {
+        .messages = &letter->message, .count = 1, .deadline_ms = deadline_ms};
+
+    if (spec->id != NULL && strcmp(stream, JJ__STREAM_SCHEDULE) == 0)
+        jj__place_store(client->broker, &letter->message, &first, deadline_ms, result);
+    else
+        jj__broker_publish_wait(client->broker, &publication, result);
+}
+
 static jj_status send_letter(jj_client *client, const jj_spec *spec, const struct letter *letter,
                              const char *stream, jj_receipt *receipt, jj_error *err)
 {
     int64_t deadline_ms = jj__clock_mono_ms() + client->options.timeout_ms;
-    struct publication publication = {
-        .messages = &letter->message, .count = 1, .deadline_ms = deadline_ms};
     struct publish_result result;
 
     memcpy(receipt->id, letter->id, sizeof(receipt->id));
     jj__fault_point("enqueue.ready");
-    jj__broker_publish_wait(client->broker, &publication, &result);
+    store(client, spec, letter, stream, deadline_ms, &result);
     jj__fault_point("enqueue.stored");
     if (result.status == JJ_ERR_NOT_PERMITTED && strcmp(stream, JJ__STREAM_SCHEDULE) == 0)
         return ask_service(client, spec, letter, deadline_ms, receipt, err);

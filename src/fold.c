@@ -11,6 +11,7 @@
 
 #include "fold_events.h"
 #include "state.h"
+#include "step.h"
 
 /* ---- the queue half ---- */
 

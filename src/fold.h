@@ -110,9 +110,6 @@ enum fold_result jj__fold_event(struct row *row, const struct event *event,
 #define JJ__LINES_MAX 1000
 bool jj__fold_line(struct row *row, const struct event *event);
 
-/* The generation that a job's message, or a cancellation, stands for. */
-uint64_t jj__generation(uint32_t attempts, uint32_t snoozes);
-
 /* True if the job is cancelled and a message of that redrive is to be deleted from its stream. */
 bool jj__fold_is_cancelled(const struct row *row, uint32_t redrives);
 

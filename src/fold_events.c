@@ -12,11 +12,7 @@
 #include <string.h>
 
 #include "state.h"
-
-uint64_t jj__generation(uint32_t attempts, uint32_t snoozes)
-{
-    return (uint64_t)attempts + snoozes;
-}
+#include "step.h"
 
 /* The generation that was run, where attempts counts the run. */
 static uint64_t generation_run(uint32_t attempts, uint32_t snoozes)

@@ -22,6 +22,7 @@
 #include "record.h"
 #include "rfc3339.h"
 #include "state.h"
+#include "step.h"
 #include "subject.h"
 #include "tell.h"
 

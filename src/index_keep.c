@@ -17,6 +17,7 @@
 
 #include "clock.h"
 #include "index_inner.h"
+#include "place.h"
 #include "subject.h"
 
 #define PRUNE_STEP     500
@@ -106,7 +107,7 @@ static bool is_to_send(const jj_header *header)
 {
     static const char *const not [] = {"Nats-Stream",     "Nats-Subject",     "Nats-Sequence",
                                        "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence",
-                                       JJ__HEADER_MSG_ID};
+                                       JJ__HEADER_MSG_ID, JJ__HEADER_EXPECTED};
 
     for (size_t i = 0; i < sizeof(not ) / sizeof(not [0]); i++)
         if (strcasecmp(header->name, not [i]) == 0)
@@ -114,8 +115,9 @@ static bool is_to_send(const jj_header *header)
     return jj__header_name_valid(header->name) && jj__header_value_valid(header->value);
 }
 
+/* Unless something else has taken its place meanwhile. */
 static jj_status publish_again(struct index *index, const char *subject, struct broker_msg *msg,
-                               jj_error *err)
+                               bool *again_out, jj_error *err)
 {
     char msg_id[96];
     jj_header *headers = NULL;
@@ -141,12 +143,16 @@ static jj_status publish_again(struct index *index, const char *subject, struct 
                                      .header_count = kept,
                                      .data = jj__msg_data(msg),
                                      .len = jj__msg_len(msg)};
-    struct publication publication = {
-        .messages = &message, .count = 1, .deadline_ms = jj__clock_mono_ms() + SWEEP_LIMIT_MS};
-    jj__broker_publish_wait(index->broker, &publication, &result);
+    const char *seq = jj__msg_header(msg, "Nats-Sequence");
+    uint64_t expected = seq == NULL ? 0 : strtoull(seq, NULL, 10);
+    jj__place_publish(index->broker, &message, &expected, jj__clock_mono_ms() + SWEEP_LIMIT_MS,
+                      &result);
     free(sent);
     free(headers);
-    return result.status == JJ_OK ? JJ_OK : jj__fail(err, result.status, "%s", result.err.text);
+    *again_out = result.status == JJ_OK;
+    if (result.status == JJ_OK || jj__place_taken(result.err_code))
+        return JJ_OK;
+    return jj__fail(err, result.status, "%s", result.err.text);
 }
 
 /* Is its schedule still there? Then publish it again. */
@@ -164,8 +170,9 @@ static jj_status sweep_one(struct index *index, const char *name, const char *id
     if (s != JJ_OK)
         return s;
     if (jj__msg_status(msg) == 0) {
-        s = publish_again(index, subject, msg, err);
-        if (s == JJ_OK)
+        bool again;
+        s = publish_again(index, subject, msg, &again, err);
+        if (s == JJ_OK && again)
             jj__log(&index->log, JJ_LOG_WARN, "job %s of %s was overdue: scheduled again", id,
                     name);
     }

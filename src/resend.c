@@ -13,11 +13,12 @@
 #include <strings.h>
 
 #include "clock.h"
+#include "place.h"
 #include "rfc3339.h"
 #include "schedule_ask.h"
 #include "subject.h"
 
-#define OWN_HEADERS 10
+#define OWN_HEADERS 11
 #define NUMBER_SIZE 12
 
 struct texts {
@@ -29,6 +30,7 @@ struct texts {
     char put_offs[NUMBER_SIZE];
     char run_at[JJ__RFC3339_SIZE];
     char created_at[JJ__RFC3339_SIZE];
+    char expected[JJ__EXPECTED_SIZE];
 };
 
 struct headers {
@@ -121,6 +123,10 @@ static void add_own(const struct resend *resend, struct texts *texts, struct hea
     add(headers, JJ__HEADER_RUN_AT, texts->run_at);
     add(headers, JJ__HEADER_SCHEDULE, texts->at);
     add(headers, JJ__HEADER_SCHEDULE_TARGET, texts->target);
+    if (resend->ask || resend->blind)
+        return;
+    jj__place_expect(resend->place_seq, texts->expected);
+    add(headers, JJ__HEADER_EXPECTED, texts->expected);
 }
 
 jj_status jj__resend_publish(struct broker *broker, const struct resend *resend,

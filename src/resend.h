@@ -12,7 +12,9 @@ struct resend {
     uint32_t snoozes;
     uint32_t put_offs;       /* of these the last ones, that no run led to */
     int64_t run_at_ms;       /* 0: at once */
-    bool ask;                /* a service is to store the schedule */
+    uint64_t place_seq;      /* what the schedule may replace; 0: nothing */
+    bool blind;              /* it may replace anything */
+    bool ask;                /* a service is to store the schedule, and sees to that */
     bool due;                /* by a mover: as it is, to the queue */
     uint64_t unreadable_seq; /* by a mover: its headers make no sense, the worker will say so; this
                                 is its place in JOBS_SCHEDULE. 0: readable */

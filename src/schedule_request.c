@@ -175,7 +175,7 @@ static jj_status check_headers(const struct schedule_plan *plan, size_t data_len
 }
 
 /* As the worker will read it. */
-static jj_status check_job(const struct schedule_request *request, const struct schedule_plan *plan,
+static jj_status check_job(const struct schedule_request *request, struct schedule_plan *plan,
                            jj_error *err)
 {
     const struct job_message message = {.subject = plan->target,
@@ -185,8 +185,10 @@ static jj_status check_job(const struct schedule_request *request, const struct 
                                         .header_count = plan->header_count,
                                         .seq = 1};
     struct job job;
+    jj_status s = jj__job_read(&message, &job, err);
 
-    return jj__job_read(&message, &job, err);
+    plan->step = jj__step_of(&job);
+    return s;
 }
 
 jj_status jj__schedule_plan(const struct schedule_request *request, struct schedule_plan *plan,

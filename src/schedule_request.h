@@ -6,6 +6,7 @@
 #include "job.h"
 #include "resend.h"
 #include "rfc3339.h"
+#include "step.h"
 #include "subject.h"
 
 /* A request on jobs.schedule.<name>, turned into the schedule that is published for it. Pure. */
@@ -25,6 +26,7 @@ struct schedule_plan {
     char id[JJ_NAME_SIZE]; /* of the job, or of the recurring schedule */
     bool recurring;
     const char *msg_id; /* NULL: none, it may replace one of the same id */
+    struct step step;   /* of the job */
     jj_header *headers; /* free with jj__schedule_plan_done() */
     size_t header_count;
     char subject[JJ__SUBJECT_SIZE];

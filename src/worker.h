@@ -115,6 +115,8 @@ struct jj_attempt {
     int64_t ended_at_ms;
     int64_t run_at_ms;
     bool by_service;           /* its retry is stored by a service */
+    uint64_t place_seq;        /* what its retry may replace; 0: nothing */
+    bool blind;                /* it may not see what is there: it replaces anything */
     int64_t schedule_again_ms; /* steady clock: when its retry is to be published again */
 };
 
@@ -338,6 +340,11 @@ void jj__commit_turn(struct worker *worker, struct note *notes, int64_t now_ms);
 bool jj__commit_is_idle(const struct worker *worker);
 /* The attempt's event with all that is the same for each type; its time is not. */
 void jj__commit_fill(const struct jj_attempt *attempt, enum event_type type, struct event *event);
+
+/* ---- reschedule.c ---- */
+
+/* Publish the next steps that wait for it. */
+void jj__reschedule_turn(struct worker *worker, int64_t now_ms);
 
 /* ---- lease.c ---- */
 

@@ -160,7 +160,10 @@ JJ_API JJ_MUST_CHECK jj_status jj_enqueue_many(jj_client *client, const jj_spec 
  *  @param run_at_ms    Unix time in milliseconds; up to the year 9999
  *  @param receipt_out  as for jj_enqueue(); seq is that of JOBS_SCHEDULE
  *  @param err          NULL, or filled on failure
- *  @return as jj_enqueue()
+ *  @return as jj_enqueue(); EXISTS: the id is that of a recurring schedule of this name
+ *
+ *  A job of that id which waits in JOBS_SCHEDULE, for its time or to be repeated, stays as it is,
+ *  however long ago it was scheduled: this one is a duplicate.
  *
  *  Threads: any.  Blocks: up to timeout_ms.  Repeating: safe with an id or a unique key. */
 JJ_API JJ_MUST_CHECK jj_status jj_schedule(jj_client *client, const jj_spec *spec,

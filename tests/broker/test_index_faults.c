@@ -290,9 +290,11 @@ static uint64_t store_schedule_as(struct crew *crew, const char *id, const char 
     snprintf(subject, sizeof(subject), "jobs.schedule.mail.%s", id);
     jj__rfc3339_write(at_ms, at + strlen(at));
     jj__rfc3339_write(run_at_ms, run_at);
-    const jj_header headers[] = {{"Nats-Schedule", at},   {"Nats-Schedule-Target", "jobs.due.mail"},
-                                 {"Nats-Msg-Id", msg_id}, {"Job-Id", id},
-                                 {"Job-Run-At", run_at},  {"X-Own", "yes"}};
+    const jj_header headers[] = {
+        {"Nats-Schedule", at},   {"Nats-Schedule-Target", "jobs.due.mail"},
+        {"Nats-Msg-Id", msg_id}, {"Nats-Expected-Last-Subject-Sequence", "0"},
+        {"Job-Id", id},          {"Job-Run-At", run_at},
+        {"X-Own", "yes"}};
     const struct note note = {.subject = subject,
                               .headers = headers,
                               .header_count = sizeof(headers) / sizeof(headers[0]),

@@ -82,6 +82,7 @@ static const struct right rights[] = {
     {"publish", "$JS.API.STREAM.MSG.GET.JOBS_EVENTS", "-----"},
     {"publish", "$JS.API.DIRECT.GET.JOBS", "---S-"},
     {"publish", "$JS.API.DIRECT.GET.JOBS_EVENTS", "-----"},
+    {"publish", "$JS.API.DIRECT.GET.JOBS_SCHEDULE.jobs.schedule.mail.x", "---S-"},
     {"publish", "$JS.API.STREAM.LIST", "-----"},
     {"publish", "$JS.API.STREAM.SNAPSHOT.JOBS", "-----"},
     {"publish", "$JS.API.ACCOUNT.PURGE.JOBS", "-----"},

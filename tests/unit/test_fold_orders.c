@@ -21,6 +21,7 @@
 #include "arena.h"
 #include "fold.h"
 #include "state.h"
+#include "step.h"
 
 #define JOBS       3
 #define STREAM_MAX 400

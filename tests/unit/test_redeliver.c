@@ -85,6 +85,18 @@ static void an_index_that_is_behind_the_message_does_not_end_it(void **state)
     assert_false(is_over(know("scheduled", 0, 1, 0), message(0, 2, 0)));
 }
 
+/* Two workers held the job: one put it off, the other ran it. */
+static void of_two_steps_of_a_generation_the_one_that_was_run_counts(void **state)
+{
+    (void)state;
+    assert_true(is_over(know("scheduled", 0, 1, 0), message(0, 0, 1)));
+    assert_false(is_over(know("scheduled", 0, 0, 1), message(0, 1, 0)));
+    assert_true(is_over(know("running", 0, 2, 0), message(0, 0, 1)));
+    assert_false(is_over(know("running", 0, 1, 1), message(0, 1, 0)));
+    assert_true(is_over(know("pending", 0, 1, 1), message(0, 1, 0)));
+    assert_false(is_over(know("pending", 0, 1, 0), message(0, 1, 1)));
+}
+
 static void a_life_that_has_ended_does_not_end_the_next_one(void **state)
 {
     (void)state;
@@ -245,6 +257,7 @@ int main(void)
         cmocka_unit_test(a_job_that_is_to_run_or_was_claimed_is_not_over),
         cmocka_unit_test(a_message_whose_attempt_led_to_a_later_one_is_over),
         cmocka_unit_test(an_index_that_is_behind_the_message_does_not_end_it),
+        cmocka_unit_test(of_two_steps_of_a_generation_the_one_that_was_run_counts),
         cmocka_unit_test(a_life_that_has_ended_does_not_end_the_next_one),
         cmocka_unit_test(a_claim_of_the_same_attempt_is_a_lost_worker),
         cmocka_unit_test(what_was_not_claimed_has_lost_nothing),
