@@ -101,6 +101,7 @@ jj_status jj__doctor_run(jj_client *client, void (*take)(void *ctx, const struct
         jj__doctor_check_broker(&doctor);
         jj__doctor_check_streams(&doctor);
         jj__doctor_check_consumers(&doctor);
+        jj__doctor_check_kept(&doctor);
         jj__doctor_check_schedules(&doctor);
     }
     forget(&doctor.account);

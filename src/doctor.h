@@ -11,7 +11,7 @@
 
 /* Looks at the broker and says what is wrong, as far as the client's user may see it. Nothing is
  * changed. First all facts are asked for (doctor.c), then each check looks at them: doctor_broker.c
- * (the server, the account, this client), doctor_streams.c, doctor_consumers.c. */
+ * (the server, the account, this client), doctor_streams.c, doctor_consumers.c, doctor_kept.c. */
 
 enum severity {
     SEVERITY_NOTE,    /* to know; nothing is wrong */
@@ -67,6 +67,7 @@ int64_t jj__doctor_number(const json_t *object, const char *key);
 void jj__doctor_check_broker(struct doctor *doctor);
 void jj__doctor_check_streams(struct doctor *doctor);
 void jj__doctor_check_consumers(struct doctor *doctor);
+void jj__doctor_check_kept(struct doctor *doctor);
 void jj__doctor_check_schedules(struct doctor *doctor);
 
 /* By how much a message of JOBS_SCHEDULE is overdue, in milliseconds; 0: it is not, or recurs. */

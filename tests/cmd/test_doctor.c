@@ -351,6 +351,115 @@ static void consumers_that_are_otherwise(void **state)
     }
 }
 
+/* ---- messages that their consumer has passed ---- */
+
+static jj_verdict run_once(jj_attempt *attempt, void *user)
+{
+    (void)user;
+    return strcmp(jj_attempt_id(attempt), "later") == 0
+               ? jj_retry_in(attempt, INT64_C(3600) * 1000, "not now")
+               : jj_done(attempt, NULL, 0);
+}
+
+static void start_worker(struct clinic *clinic)
+{
+    jj_error err;
+
+    if (jj_register(clinic->keeper, "mail", run_once, NULL, NULL, &err) != JJ_OK ||
+        jj_start(clinic->keeper, &err) != JJ_OK)
+        fail_msg("%s", err.text);
+}
+
+static void enqueue(struct clinic *clinic, const char *id)
+{
+    jj_error err;
+
+    if (jj_enqueue(clinic->keeper, &(jj_spec){.name = "mail", .id = id}, NULL, &err) != JJ_OK)
+        fail_msg("%s", err.text);
+}
+
+static void wait_for_end(struct clinic *clinic, const char *id)
+{
+    jj_job *job = NULL;
+    jj_error err;
+
+    if (jj_wait(clinic->keeper, id, WAIT_MS, &job, &err) != JJ_OK)
+        fail_msg("%s: %s", id, err.text);
+    assert_int_equal(jj_job_state(job), JJ_COMPLETED);
+    jj_job_free(job);
+}
+
+/* A job of that id, behind which the consumer stands then. */
+static void pass_message(struct clinic *clinic, const char *id)
+{
+    const jj_header header = {"Job-Id", id};
+    uint64_t seq = nats_client_store(
+        clinic->stranger,
+        &(struct note){
+            .subject = "jobs.enqueue.mail", .headers = &header, .header_count = 1, .data = "1"});
+    json_t *request = json_pack("{s:I}", "seq", (json_int_t)(seq + 1));
+
+    json_decref(nats_client_api(clinic->stranger, "CONSUMER.RESET.JOBS.mail", request));
+}
+
+/* What a broker leaves that died between the acknowledgement and the deletion. */
+static void a_message_that_is_done(void **state)
+{
+    struct clinic *clinic = *state;
+    jj_error err;
+
+    start_worker(clinic);
+    enqueue(clinic, "later");
+    enqueue(clinic, "now");
+    wait_for_end(clinic, "now");
+    assert_true(nats_client_wait_messages(clinic->stranger, "JOBS_SCHEDULE", 1));
+    assert_true(nats_client_wait_messages(clinic->stranger, "JOBS", 0));
+    assert_int_equal(jj_stop(clinic->keeper, &err), JJ_OK);
+    doctor(clinic, 0);
+    pass_message(clinic, "now");
+    pass_message(clinic, "later");
+    expect(clinic,
+           "warning: jobs mail: message 3 of job now (completed) is still there, though that is "
+           "done and nobody gets it any more: a broker died before it had deleted it\n"
+           "    nats stream rmm JOBS 3\n");
+    expect(clinic, "warning: jobs mail: message 4 of job later (scheduled) is still there");
+    for (int seq = 3; seq <= 4; seq++)
+        json_decref(nats_client_api(clinic->stranger, "STREAM.MSG.DELETE.JOBS",
+                                    json_pack("{s:i}", "seq", seq)));
+    doctor(clinic, 0);
+}
+
+static void a_job_that_was_passed(void **state)
+{
+    struct clinic *clinic = *state;
+    const struct cli cli = {.program = JETJOBS_PROGRAM, .url = clinic->server.url};
+
+    make(clinic, "CONSUMER.DURABLE.CREATE.JOBS.mail", CONSUMER("mail", ""));
+    pass_message(clinic, "b");
+    expect(clinic,
+           "error: jobs mail: job b is pending, and nobody gets its message 1 any more: the "
+           "consumer was moved past it\n"
+           "    jetjobs cancel b, then jetjobs retry b: that enqueues it anew\n");
+    cli_output(&cli, CLI_ARGS("cancel", "b"), 0);
+    cli_output(&cli, CLI_ARGS("retry", "b"), 0);
+    start_worker(clinic);
+    wait_for_end(clinic, "b");
+    assert_true(nats_client_wait_messages(clinic->stranger, "JOBS", 0));
+    doctor(clinic, 0);
+}
+
+static void a_passed_message_that_no_index_knows(void **state)
+{
+    struct clinic *clinic = *state;
+
+    provision(clinic);
+    make(clinic, "CONSUMER.DURABLE.CREATE.JOBS.mail", CONSUMER("mail", ""));
+    pass_message(clinic, "c");
+    expect(clinic,
+           "warning: jobs mail: nobody gets message 1 of job c any more, and no index tells "
+           "whether that is over\n    run jetjobs serve, and ask again\n");
+}
+
 /* ---- schedules ---- */
 
 static void a_schedule_is_overdue_after_half_a_minute(void **state)
@@ -386,6 +495,9 @@ int main(void)
         TEST(nobody_runs_such_jobs_now, begin_healthy),
         TEST(all_slots_of_the_fleet_are_in_use, begin_healthy),
         TEST(consumers_that_are_otherwise, begin_healthy),
+        TEST(a_message_that_is_done, begin_healthy),
+        TEST(a_job_that_was_passed, begin_healthy),
+        TEST(a_passed_message_that_no_index_knows, begin_empty),
         cmocka_unit_test(a_schedule_is_overdue_after_half_a_minute),
     };
 
