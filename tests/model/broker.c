@@ -6,14 +6,26 @@
 #include <string.h>
 
 #include "model.h"
+#include "step.h"
+
+#define IDS_WITHOUT_SNOOZES 16
+
+_Static_assert(IDS_WITHOUT_SNOOZES *(MAX_SNOOZES + 1) <= 32, "an id is a bit of ids");
 
 enum mistake model_mistake;
 
-uint8_t model_id(enum id kind, uint8_t redrives, uint8_t attempts)
+uint8_t model_id(enum id kind, const struct message *step)
 {
     if (kind == ID_ENQUEUE || kind == ID_REDRIVE)
         return (uint8_t)kind;
-    return (uint8_t)(kind + redrives * MAX_ATTEMPTS + attempts);
+    return (uint8_t)(kind + step->redrives * MAX_ATTEMPTS + step->attempts +
+                     step->snoozes * IDS_WITHOUT_SNOOZES);
+}
+
+static struct step step_of(const struct message *message)
+{
+    return (struct step){
+        .redrives = message->redrives, .attempts = message->attempts, .snoozes = message->snoozes};
 }
 
 /* ---- storing ---- */
@@ -25,17 +37,25 @@ void model_remove(struct message *message)
     message->holder = NOBODY;
 }
 
+static int order_of(uint8_t redrives, uint8_t attempts, uint8_t snoozes, jj_state state)
+{
+    int generation = attempts + snoozes;
+
+    return ((redrives * 10 + generation) * 10 + (state == JJ_PENDING)) * 10 + attempts;
+}
+
 /* Of the messages that were seen the furthest counts, as in the queue half of a row. */
 static void note_furthest(struct queue_half *half, const struct message *message)
 {
     uint8_t place = message->place == GONE ? message->was : message->place;
     jj_state state = place == IN_JOBS ? JJ_PENDING : JJ_SCHEDULED;
-    int now = message->redrives * 100 + message->attempts * 10 + (state == JJ_PENDING);
-    int before = half->redrives * 100 + half->attempts * 10 + (half->state == JJ_PENDING);
+    int now = order_of(message->redrives, message->attempts, message->snoozes, state);
+    int before = order_of(half->redrives, half->attempts, half->snoozes, (jj_state)half->state);
 
     if (half->state != JJ_ANY_STATE && now <= before)
         return;
-    *half = (struct queue_half){message->redrives, message->attempts, (uint8_t)state};
+    *half =
+        (struct queue_half){message->redrives, message->attempts, message->snoozes, (uint8_t)state};
 }
 
 void model_index_sees(struct state *s, const struct message *message)
@@ -45,7 +65,8 @@ void model_index_sees(struct state *s, const struct message *message)
 
 static bool same_half(const struct queue_half *a, const struct queue_half *b)
 {
-    return a->redrives == b->redrives && a->attempts == b->attempts && a->state == b->state;
+    return a->redrives == b->redrives && a->attempts == b->attempts && a->snoozes == b->snoozes &&
+           a->state == b->state;
 }
 
 bool model_index_reads(struct state *s, unsigned which)
@@ -63,21 +84,40 @@ bool model_index_reads(struct state *s, unsigned which)
     return !same_half(&s->index.queue, &before);
 }
 
-bool model_store(struct state *s, enum place place, uint8_t id, uint8_t redrives, uint8_t attempts)
+/* Of one subject only the last is a schedule. True: what is there stays. */
+static bool keeps_its_place(struct state *s, const struct message *message)
 {
-    if ((s->ids & 1u << id) != 0)
+    const struct step here = step_of(message);
+
+    for (unsigned i = 0; i < s->message_count; i++) {
+        const struct step there = step_of(&s->messages[i]);
+        if (s->messages[i].place != IN_SCHEDULE)
+            continue;
+        if (jj__step_compare(&there, &here) >= 0 && model_mistake != REPLACE_A_LATER_STEP)
+            return true;
+        model_remove(&s->messages[i]);
+    }
+    return false;
+}
+
+bool model_store(struct state *s, enum place place, enum id kind, const struct message *step)
+{
+    uint8_t id = model_id(kind, step);
+
+    if ((s->ids & 1u << id) != 0 || (place == IN_SCHEDULE && keeps_its_place(s, step)))
         return true;
-    for (unsigned i = 0; place == IN_SCHEDULE && i < s->message_count; i++)
-        if (s->messages[i].place == IN_SCHEDULE)
-            model_remove(&s->messages[i]); /* of one subject only the last is a schedule */
     if (s->message_count == MESSAGES) {
         s->overflow = true;
         return false;
     }
     struct message *message = &s->messages[s->message_count++];
-    *message = (struct message){
-        .place = (uint8_t)place, .redrives = redrives, .attempts = attempts, .id = id};
-    s->ids |= (uint16_t)(1u << id);
+    *message = (struct message){.place = (uint8_t)place,
+                                .redrives = step->redrives,
+                                .attempts = step->attempts,
+                                .snoozes = step->snoozes,
+                                .put_offs = step->put_offs,
+                                .id = id};
+    s->ids |= 1u << id;
     note_furthest(&s->queue, message);
     return true;
 }
@@ -107,6 +147,7 @@ static void fold_entry(struct row *row, const struct entry *entry, unsigned at)
     const struct job job = {.id = "i",
                             .name = "n",
                             .redrives = entry->redrives,
+                            .snoozes = entry->snoozes,
                             .attempts = entry->what == EVENT_STARTED ? entry->attempts - 1u
                                                                      : entry->attempts};
 
@@ -122,6 +163,7 @@ static void fold_entry(struct row *row, const struct entry *entry, unsigned at)
                                 .time_ms = at + 1,
                                 .attempts = entry->attempts,
                                 .redrives = entry->redrives,
+                                .snoozes = entry->snoozes,
                                 .lost = entry->lost,
                                 .run_at_ms = (entry->flags & DELAYED) != 0,
                                 .job = (entry->flags & UNRUN) != 0 ? &job : NULL};
@@ -130,8 +172,11 @@ static void fold_entry(struct row *row, const struct entry *entry, unsigned at)
 
 static void fold_all(const struct state *s, unsigned read, struct queue_half half, struct row *row)
 {
-    const struct job job = {
-        .id = "i", .name = "n", .redrives = half.redrives, .attempts = half.attempts};
+    const struct job job = {.id = "i",
+                            .name = "n",
+                            .redrives = half.redrives,
+                            .attempts = half.attempts,
+                            .snoozes = half.snoozes};
 
     jj__row_init(row, "i");
     if (half.state != JJ_ANY_STATE)
@@ -209,7 +254,7 @@ static bool kill_broker(struct state *s, unsigned which)
         s->messages[i].holder = NOBODY;
         s->messages[i].delivered = 0;
         if (s->messages[i].place != GONE && s->messages[i].id != NO_ID)
-            s->ids |= (uint16_t)(1u << s->messages[i].id);
+            s->ids |= 1u << s->messages[i].id;
     }
     return true;
 }

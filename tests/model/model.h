@@ -27,6 +27,8 @@
 #define MAX_ATTEMPTS 2
 #define MAX_LOST     1
 
+#define MAX_SNOOZES 1
+
 enum place { NOWHERE, IN_JOBS, IN_SCHEDULE, DUE, GONE };
 
 /* Who has a message that was delivered, as the broker sees it. */
@@ -36,7 +38,8 @@ enum holder { NOBODY, WORKER, ANOTHER_WORKER, MOVER };
 struct message {
     uint8_t place;
     uint8_t was; /* its place before it was gone */
-    uint8_t redrives, attempts;
+    uint8_t redrives, attempts, snoozes;
+    uint8_t put_offs;  /* of the snoozes the last ones, that no run led to */
     uint8_t id;        /* Nats-Msg-Id: a bit of ids */
     uint8_t delivered; /* how often; 0: the broker knows of no delivery */
     uint8_t holder;
@@ -45,7 +48,7 @@ struct message {
 /* An entry of JOBS_EVENTS. */
 struct entry {
     uint8_t what; /* EVENT_STARTED: a claim */
-    uint8_t redrives, attempts;
+    uint8_t redrives, attempts, snoozes;
     uint8_t lost;
     uint8_t flags; /* below */
 };
@@ -66,7 +69,7 @@ struct worker {
     uint8_t claimed_at;  /* as there */
     uint8_t outcome;     /* enum event_type */
     uint8_t acked;       /* a bit for each message */
-    bool asked, claimed, lease_lost, delayed, unrun;
+    bool asked, claimed, lease_lost, delayed, unrun, too_early;
 };
 
 struct mover {
@@ -76,14 +79,14 @@ struct mover {
 
 /* The furthest message that was seen in JOBS or JOBS_SCHEDULE: pending or scheduled. */
 struct queue_half {
-    uint8_t redrives, attempts, state;
+    uint8_t redrives, attempts, snoozes, state;
 };
 
 struct index {
     uint8_t read;            /* entries of JOBS_EVENTS, at least */
     struct queue_half queue; /* at least */
     uint8_t aim;             /* where the cancellation is in JOBS_EVENTS */
-    uint8_t aim_redrives, aim_attempts;
+    uint8_t aim_redrives, aim_attempts, aim_snoozes;
     bool cancelling; /* a cancellation is to be read back */
 };
 
@@ -100,6 +103,7 @@ struct budget {
     uint8_t redrives;
     uint8_t repeats;  /* of the producer, that was not told */
     uint8_t failures; /* handlers that say "retry" */
+    uint8_t put_offs; /* by a worker whose clock is behind */
     uint8_t misspelt; /* jobs with a header that can't be read */
 };
 
@@ -111,7 +115,7 @@ struct state {
     struct index index;
     struct budget left;
     uint8_t message_count, log_len;
-    uint16_t ids;            /* that the broker remembers */
+    uint32_t ids;            /* that the broker remembers */
     struct queue_half queue; /* of all messages that were ever stored */
     bool forgetful;          /* the broker was killed */
     bool accepted;           /* by the broker, from the producer */
@@ -138,7 +142,8 @@ enum mistake {
     ACK_BEFORE_RETRY_IS_STORED,
     MOVER_ACKS_FIRST,
     DOUBT_MEANS_CANCELLED,
-    DOUBT_MEANS_NOTHING
+    DOUBT_MEANS_NOTHING,
+    REPLACE_A_LATER_STEP
 };
 extern enum mistake model_mistake;
 
@@ -146,11 +151,12 @@ extern enum mistake model_mistake;
 
 #define NO_ID 255
 enum id { ID_ENQUEUE, ID_REDRIVE, ID_RETRY, ID_RETRY_NOW = 6, ID_DUE = 10 };
-/* The Nats-Msg-Id of a step. */
-uint8_t model_id(enum id kind, uint8_t redrives, uint8_t attempts);
+/* The Nats-Msg-Id of a step, of which only the numbers count. */
+uint8_t model_id(enum id kind, const struct message *step);
 
-/* Store a message, unless its id is remembered. False: there is no room in the model. */
-bool model_store(struct state *s, enum place place, uint8_t id, uint8_t redrives, uint8_t attempts);
+/* Store a job's message in a place, unless its id is remembered, or what is there is as late.
+ * False: there is no room in the model. */
+bool model_store(struct state *s, enum place place, enum id kind, const struct message *step);
 bool model_append(struct state *s, const struct entry *entry);
 void model_remove(struct message *message);
 

@@ -4,8 +4,11 @@
 
 #include "model.h"
 #include "state.h"
+#include "step.h"
 
 /* ---- producer ---- */
+
+static const struct message first = {0};
 
 /* Now, or later, or now and misspelt. */
 static bool enqueue(struct state *s, unsigned which)
@@ -14,7 +17,7 @@ static bool enqueue(struct state *s, unsigned which)
         return false;
     s->accepted = true;
     s->misspelt = which == 2;
-    return model_store(s, which == 1 ? IN_SCHEDULE : IN_JOBS, model_id(ID_ENQUEUE, 0, 0), 0, 0);
+    return model_store(s, which == 1 ? IN_SCHEDULE : IN_JOBS, ID_ENQUEUE, &first);
 }
 
 /* It did not hear that the job was accepted. */
@@ -25,7 +28,7 @@ static bool enqueue_again(struct state *s, unsigned which)
         return false;
     s->left.repeats--;
     s->faults++;
-    return model_store(s, IN_JOBS, model_id(ID_ENQUEUE, 0, 0), 0, 0);
+    return model_store(s, IN_JOBS, ID_ENQUEUE, &first);
 }
 
 /* ---- mover ---- */
@@ -46,14 +49,13 @@ static bool mover_takes(struct state *s, unsigned which)
 
 static bool mover_publishes(struct state *s, unsigned which)
 {
-    const struct message *message = &s->messages[s->mover.message];
-    uint8_t id = model_id(ID_DUE, message->redrives, message->attempts);
+    const struct message message = s->messages[s->mover.message];
 
     (void)which;
     if (!s->mover.holds || s->mover.published)
         return false;
     s->mover.published = true;
-    return model_store(s, IN_JOBS, id, message->redrives, message->attempts);
+    return model_store(s, IN_JOBS, ID_DUE, &message);
 }
 
 static bool mover_acknowledges(struct state *s, unsigned which)
@@ -135,7 +137,7 @@ static uint8_t find_cancellation(const struct state *s, const jj_record *record)
 
     while (at < s->log_len &&
            (s->log[at].what != EVENT_CANCELLED || s->log[at].redrives != record->redrives ||
-            s->log[at].attempts != record->attempts))
+            s->log[at].attempts != record->attempts || s->log[at].snoozes != record->snoozes))
         at++;
     return at;
 }
@@ -144,12 +146,14 @@ static bool aim(struct state *s, const struct row *row)
 {
     const struct entry entry = {.what = EVENT_CANCELLED,
                                 .redrives = (uint8_t)row->record.redrives,
-                                .attempts = (uint8_t)row->record.attempts};
+                                .attempts = (uint8_t)row->record.attempts,
+                                .snoozes = (uint8_t)row->record.snoozes};
 
     s->index.cancelling = true;
     s->index.aim = find_cancellation(s, &row->record);
     s->index.aim_redrives = entry.redrives;
     s->index.aim_attempts = entry.attempts;
+    s->index.aim_snoozes = entry.snoozes;
     return s->index.aim < s->log_len || model_append(s, &entry);
 }
 
@@ -191,12 +195,14 @@ static bool read_back(struct state *s, unsigned which)
     if (!model_index_reads(s, which) || s->index.read <= s->index.aim)
         return false;
     model_index_row(s, &row);
+    uint64_t generation = jj__generation(row.record.attempts, row.record.snoozes);
+    uint64_t aimed = jj__generation(s->index.aim_attempts, s->index.aim_snoozes);
     s->index.cancelling = false;
     if (row.record.redrives > s->index.aim_redrives)
         return true; /* it was revived meanwhile: the outcome is unknown */
     if (row.record.state == JJ_CANCELLED)
         model_note_cancel(s, s->index.aim_redrives, true);
-    else if (waits(&row.record) && row.record.attempts > s->index.aim_attempts)
+    else if (waits(&row.record) && generation > aimed)
         return aim(s, &row); /* missed */
     else
         model_note_cancel(s, s->index.aim_redrives, false);
@@ -221,8 +227,8 @@ static bool revive(struct state *s, unsigned which)
         row.record.redrives + 1 >= REDRIVES)
         return false;
     s->left.redrives--;
-    return model_store(s, IN_JOBS, model_id(ID_REDRIVE, 0, 0), (uint8_t)(row.record.redrives + 1),
-                       0);
+    const struct message revived = {.redrives = (uint8_t)(row.record.redrives + 1)};
+    return model_store(s, IN_JOBS, ID_REDRIVE, &revived);
 }
 
 const struct move model_other_moves[] = {

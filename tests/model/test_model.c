@@ -31,7 +31,8 @@ static void expect_kept(struct budget budget)
                   findings.overflows);
     assert_null(findings.broken);
     assert_true(findings.ends > 0);
-    note_steps(&findings);
+    if (budget.put_offs == 0) /* a step back of which no event tells */
+        note_steps(&findings);
 }
 
 static void expect_found(enum mistake mistake, struct budget budget)
@@ -93,6 +94,15 @@ static void acknowledgements_may_be_lost(void **state)
     expect_kept((struct budget){.lost = 1, .cancels = 1, .redrives = 1, .repeats = 1});
 }
 
+/* The last is how a job was lost once: both messages of a job run, and fail. */
+static void what_is_put_off_is_not_lost(void **state)
+{
+    (void)state;
+    expect_kept((struct budget){.put_offs = 1, .cancels = 1, .failures = 1});
+    expect_kept((struct budget){.put_offs = 1, .freezes = 1, .failures = 1});
+    expect_kept((struct budget){.put_offs = 1, .lost = 1, .silences = 1, .failures = 2});
+}
+
 /* Of all the orders above: each step of the table was made, and no other, as long as nobody ran
  * what another one ran as well. From what is not known a job may come into any state, as histories
  * are shortened at their old ends: those steps are left out. */
@@ -150,6 +160,13 @@ static void to_run_a_job_in_doubt_is_found(void **state)
     expect_found(DOUBT_MEANS_NOTHING, (struct budget){.crashes = 1, .cancels = 1});
 }
 
+static void to_replace_a_later_step_is_found(void **state)
+{
+    (void)state;
+    expect_found(REPLACE_A_LATER_STEP,
+                 (struct budget){.put_offs = 1, .lost = 1, .silences = 1, .failures = 2});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +176,7 @@ int main(void)
         cmocka_unit_test(a_forgetful_broker_loses_nothing),
         cmocka_unit_test(an_index_that_is_silent_or_gone_changes_nothing),
         cmocka_unit_test(acknowledgements_may_be_lost),
+        cmocka_unit_test(what_is_put_off_is_not_lost),
         cmocka_unit_test(the_steps_of_a_job_are_those_of_the_table),
         cmocka_unit_test(to_acknowledge_before_the_commit_is_found),
         cmocka_unit_test(to_cancel_without_reading_back_is_found),
@@ -167,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_mover_that_acknowledges_first_is_found),
         cmocka_unit_test(to_drop_a_job_in_doubt_is_found),
         cmocka_unit_test(to_run_a_job_in_doubt_is_found),
+        cmocka_unit_test(to_replace_a_later_step_is_found),
     };
 
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);

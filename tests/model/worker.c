@@ -11,6 +11,7 @@
 #include "model.h"
 #include "redeliver.h"
 #include "state.h"
+#include "step.h"
 
 static struct message *message_of(struct state *s, const struct worker *worker)
 {
@@ -38,11 +39,12 @@ static uint8_t cancels_in(const struct state *s, uint8_t read)
 static enum cancel_verdict judge(const struct state *s, const struct worker *worker)
 {
     const struct message *message = &s->messages[worker->message];
+    uint64_t generation = jj__generation(message->attempts, message->snoozes);
     struct cancels cancels = {0};
     const struct cancel_question question = {.id = "i",
                                              .redrives = message->redrives,
-                                             .generation = message->attempts,
-                                             .unclaimed = message->attempts,
+                                             .generation = generation,
+                                             .unclaimed = generation - message->put_offs,
                                              .first = worker->delivered == 1 && !s->forgetful,
                                              .cleared = worker->cleared,
                                              .until =
@@ -50,7 +52,8 @@ static enum cancel_verdict judge(const struct state *s, const struct worker *wor
 
     for (unsigned i = 0; i < worker->read; i++)
         if (s->log[i].what == EVENT_CANCELLED)
-            jj__cancels_add(&cancels, "i", s->log[i].redrives, s->log[i].attempts, 0);
+            jj__cancels_add(&cancels, "i", s->log[i].redrives,
+                            jj__generation(s->log[i].attempts, s->log[i].snoozes), 0);
     enum cancel_verdict verdict = jj__cancels_judge(&cancels, &question);
     jj__cancels_done(&cancels);
     if (verdict == CANCEL_ASK && model_mistake == DOUBT_MEANS_CANCELLED)
@@ -183,25 +186,37 @@ static bool deliver(struct state *s, unsigned which)
 
 /* ---- asking ---- */
 
-static bool is_over(const struct row *row, const struct message *message)
+static struct job job_of(const struct message *message)
 {
-    struct job job = {.redrives = message->redrives, .attempts = message->attempts};
-    struct job_facts facts = {
-        .found = row->known, .attempts = row->record.attempts, .redrives = row->record.redrives};
+    return (struct job){
+        .redrives = message->redrives, .attempts = message->attempts, .snoozes = message->snoozes};
+}
+
+static struct job_facts facts_of(const struct row *row)
+{
+    struct job_facts facts = {.found = row->known,
+                              .attempts = row->record.attempts,
+                              .redrives = row->record.redrives,
+                              .snoozes = row->record.snoozes,
+                              .lost = row->record.lost};
 
     strncpy(facts.status, jj_state_text(row->record.state), sizeof(facts.status) - 1);
+    return facts;
+}
+
+static bool is_over(const struct row *row, const struct message *message)
+{
+    const struct job job = job_of(message);
+    struct job_facts facts = facts_of(row);
+
     return jj__redeliver_is_over(&facts, &job);
 }
 
 static uint8_t lost_before(const struct row *row, const struct message *message)
 {
-    struct job job = {.redrives = message->redrives, .attempts = message->attempts};
-    struct job_facts facts = {.found = row->known,
-                              .attempts = row->record.attempts,
-                              .redrives = row->record.redrives,
-                              .lost = row->record.lost};
+    const struct job job = job_of(message);
+    struct job_facts facts = facts_of(row);
 
-    strncpy(facts.status, jj_state_text(row->record.state), sizeof(facts.status) - 1);
     return (uint8_t)jj__redeliver_lost(&facts, &job);
 }
 
@@ -255,6 +270,20 @@ static bool index_is_silent(struct state *s, unsigned which)
     return true;
 }
 
+/* Its clock says that the job came too early: as go_on() in ask.c. */
+static bool put_off(struct state *s, unsigned which)
+{
+    struct worker *worker = &s->workers[which];
+
+    if (worker->phase != HELD || s->left.put_offs == 0 ||
+        message_of(s, worker)->snoozes == MAX_SNOOZES)
+        return false;
+    s->left.put_offs--;
+    worker->phase = RETRYING;
+    worker->too_early = worker->delayed = true;
+    return true;
+}
+
 /* ---- claiming ---- */
 
 /* True if it is not to be claimed or started, or not yet. As in claim.c. */
@@ -287,6 +316,7 @@ static bool claim(struct state *s, unsigned which)
     const struct entry entry = {.what = EVENT_STARTED,
                                 .redrives = message->redrives,
                                 .attempts = (uint8_t)(message->attempts + 1),
+                                .snoozes = message->snoozes,
                                 .lost = worker->lost};
     if (!model_append(s, &entry))
         return false;
@@ -365,16 +395,20 @@ static bool handler_returns(struct state *s, unsigned which)
 static bool store_retry(struct state *s, unsigned which)
 {
     struct worker *worker = &s->workers[which];
-    const struct message *message = message_of(s, worker);
-    uint8_t attempts = (uint8_t)(message->attempts + 1);
+    struct message next = *message_of(s, worker);
 
     if (worker->phase != RETRYING)
         return false;
-    worker->phase = COMMITTING;
-    return model_store(
-        s, worker->delayed ? IN_SCHEDULE : IN_JOBS,
-        model_id(worker->delayed ? ID_RETRY : ID_RETRY_NOW, message->redrives, attempts),
-        message->redrives, attempts);
+    if (worker->too_early) {
+        next.snoozes++;
+        next.put_offs++;
+    } else {
+        next.attempts++;
+        next.put_offs = 0;
+    }
+    worker->phase = worker->too_early ? COMMITTED : COMMITTING;
+    return model_store(s, worker->delayed ? IN_SCHEDULE : IN_JOBS,
+                       worker->delayed ? ID_RETRY : ID_RETRY_NOW, &next);
 }
 
 static bool store_event(struct state *s, unsigned which)
@@ -392,6 +426,7 @@ static bool store_event(struct state *s, unsigned which)
         .what = worker->outcome,
         .redrives = message->redrives,
         .attempts = (uint8_t)(message->attempts + (worker->unrun && worker->lost == 0 ? 0 : 1)),
+        .snoozes = message->snoozes,
         .lost = worker->lost,
         .flags = flags};
     return model_append(s, &entry);
@@ -452,6 +487,7 @@ const struct move model_worker_moves[] = {
     {"a worker gets the job", deliver, WORKERS *MESSAGES, NULL},
     {"the index answers it", index_answers, WORKERS *READINGS, some_worker_asks},
     {"no index answers it", index_is_silent, WORKERS, NULL},
+    {"it puts the job off", put_off, WORKERS, NULL},
     {"it claims the job", claim, WORKERS, NULL},
     {"it reads cancellations", read_cancellations, WORKERS, NULL},
     {"it reads its claim back", read_back, WORKERS, NULL},
