@@ -78,6 +78,7 @@ static void ask_all(struct doctor *doctor)
     ask(doctor, "$JS.API.CONSUMER.INFO." JJ__STREAM_SCHEDULE "." JJ__CONSUMER_DUE, NULL,
         &doctor->due);
     ask(doctor, "$JS.API.STREAM.PURGE.jetjobs-there-is-no-such-stream", NULL, &doctor->purge);
+    ask(doctor, "$SYS.REQ.ACCOUNT.PING.STATZ", NULL, &doctor->server);
 }
 
 static void forget(struct doctor_fact *fact)
@@ -104,6 +105,7 @@ jj_status jj__doctor_run(jj_client *client, void (*take)(void *ctx, const struct
         jj__doctor_check_kept(&doctor);
         jj__doctor_check_schedules(&doctor);
     }
+    forget(&doctor.server);
     forget(&doctor.account);
     for (enum doctor_stream stream = 0; stream < DOCTOR_STREAMS; stream++)
         forget(&doctor.streams[stream]);

@@ -46,7 +46,8 @@ struct doctor_fact {
 struct doctor {
     jj_client *client;
     int64_t deadline_ms;
-    int64_t now_ms; /* Unix time when the account answered */
+    int64_t now_ms;            /* Unix time when the account answered */
+    struct doctor_fact server; /* who it is, as it tells any user */
     struct doctor_fact account;
     struct doctor_fact streams[DOCTOR_STREAMS];
     struct doctor_fact consumers; /* of JOBS */

@@ -34,12 +34,17 @@ static bool is_older(const char *version, const char *other)
     return false;
 }
 
-/* Streams say which server they are on. */
+/* It tells, or its streams do. Those of one before 2.11 know nothing of it. */
 static const char *server_version(const struct doctor *doctor)
 {
+    const json_t *server = json_object_get(doctor->server.answer, "server");
     const json_t *config = json_object_get(doctor->streams[DOCTOR_JOBS].answer, "config");
+    const char *version = json_string_value(json_object_get(server, "ver"));
 
-    return json_string_value(json_object_get(json_object_get(config, "metadata"), "_nats.ver"));
+    if (version == NULL)
+        version =
+            json_string_value(json_object_get(json_object_get(config, "metadata"), "_nats.ver"));
+    return version == NULL && config != NULL ? "before 2.11" : version;
 }
 
 static void check_server(struct doctor *doctor)

@@ -58,6 +58,51 @@ static void jetstream_is_off(void **state)
                   "error: server: JetStream does not answer: jobs can't be stored\n    switch it");
 }
 
+/* The same server with another version in it, of the same length. */
+static int begin_old(void **state)
+{
+    static char program[TEMP_PATH_SIZE];
+    static const struct server_options old = {.program = program};
+    const char *const argv[] = {"sh",
+                                "-c",
+                                "version=$(\"$1\" --version | sed 's/.* v//')\n"
+                                "old=$(echo \"$version\" | sed 's/^2[.][0-9][0-9][.]/2.13./')\n"
+                                "known=$(echo \"$version\" | sed 's/[.]/[.]/g')\n"
+                                "LC_ALL=C sed \"s/$known/$old/g\" \"$1\" >\"$2\"\n"
+                                "chmod 700 \"$2\"\n",
+                                "sh",
+                                getenv("JETJOBS_NATS_SERVER"),
+                                program,
+                                NULL};
+
+    temp_dir_make(program);
+    snprintf(program + strlen(program), sizeof(program) - strlen(program), "/nats-server");
+    assert_int_equal(process_run(argv, NULL), 0);
+    *state = (void *)&old;
+    return clinic_begin_empty(state);
+}
+
+static int end_old(void **state)
+{
+    char dir[TEMP_PATH_SIZE];
+    const struct clinic *clinic = *state;
+
+    memcpy(dir, clinic->server.program, sizeof(dir));
+    *strrchr(dir, '/') = '\0';
+    clinic_end(state);
+    temp_dir_remove(dir);
+    return 0;
+}
+
+/* Before there are streams, and afterwards. */
+static void an_old_server(void **state)
+{
+    clinic_expect(*state, "error: server: nats-server 2.13.");
+    clinic_make(*state, "STREAM.CREATE.JOBS",
+                "{\"name\":\"JOBS\",\"subjects\":[\"jobs.enqueue.*\"],\"storage\":\"memory\"}");
+    clinic_expect(*state, " is too old: jetjobs needs 2.14.4 or later\n    upgrade it\n");
+}
+
 /* A cluster where one server of three is left: what its API says then. */
 static void most_servers_are_gone(void **state)
 {
@@ -202,6 +247,7 @@ int main(void)
         TEST(json_has_a_line_for_each_finding, healthy),
         TEST_ON(without_jetstream, jetstream_is_off, empty),
         TEST_ON(without_jetstream, most_servers_are_gone, empty),
+        cmocka_unit_test_setup_teardown(an_old_server, begin_old, end_old),
         TEST(streams_are_not_there, empty),
         TEST(nobody_answers_or_moves, empty),
         TEST(each_setting_that_is_otherwise_is_named, healthy),
