@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,6 +235,72 @@ static void an_account_that_is_nearly_full(void **state)
     clinic_expect(*state, "warning: account: ");
 }
 
+/* ---- rights ---- */
+
+static const struct server_options guarded = {
+    .config = "no_auth_user: boss\n"
+              "authorization { users: [ { user: boss, password: x }, { user: guest, password: x,\n"
+              "    permissions: { publish: [ \"$JS.API.INFO\", \"$JS.API.STREAM.INFO.JOBS\" ],\n"
+              "    subscribe: [ \"_INBOX.>\" ] } } ] }"};
+
+static void a_user_who_may_do_too_much(void **state)
+{
+    struct clinic *clinic = *state;
+    const char *output = clinic_doctor(clinic, 0);
+
+    assert_non_null(strstr(output, "note: permissions: this user may purge any stream of its "
+                                   "account\n    give workers and producers users as in"));
+    server_url_of(&clinic->server, "guest:x", clinic->url);
+    output = clinic_doctor(clinic, 0);
+    assert_null(strstr(output, "permissions"));
+    assert_null(strstr(output, "stream JOBS:"));
+    assert_non_null(strstr(output, "note: stream JOBS_EVENTS: this user may not look at it\n"
+                                   "    ask with another user\n"));
+}
+
+/* ---- the index ---- */
+
+static atomic_bool is_stuck;
+
+static jj_status begin_or_fail(void *storage, jj_error *err)
+{
+    (void)err;
+    return atomic_load(&is_stuck) ? JJ_ERR_STORAGE : jj_adapter_memory.begin(storage, err);
+}
+
+static bool lags_much(void *ctx)
+{
+    struct clinic *clinic = ctx;
+    jj_stats *stats = NULL;
+
+    if (jj_stats_get(clinic->keeper, &stats, NULL) != JJ_OK)
+        return false;
+    bool much = jj_stats_lag_jobs(stats) > 11000;
+    jj_stats_free(stats);
+    return much;
+}
+
+/* Its storage fails, so that it stands still. */
+static void an_index_that_is_behind(void **state)
+{
+    static jj_adapter adapter; /* until the teardown */
+    struct clinic *clinic = *state;
+
+    adapter = jj_adapter_memory;
+    adapter.begin = begin_or_fail;
+    clinic_open_keeper(clinic, &adapter);
+    clinic_doctor(clinic, 0);
+    atomic_store(&is_stuck, true);
+    for (int i = 0; i < 12000; i++)
+        nats_client_send(clinic->stranger,
+                         &(struct note){.subject = "jobs.enqueue.mail", .data = "1"});
+    assert_true(wait_until(lags_much, clinic, WAIT_MS));
+    clinic_expect(clinic, "warning: index: it has yet to read 1");
+    clinic_expect(clinic, " messages of JOBS and 0 of JOBS_EVENTS: answers are late\n"
+                          "    wait, if it was started just now; else see its log\n");
+    atomic_store(&is_stuck, false);
+}
+
 #define TEST(test, begin) cmocka_unit_test_setup_teardown(test, clinic_begin_##begin, clinic_end)
 #define TEST_ON(server, test, begin)                                                               \
     {                                                                                              \
@@ -255,6 +322,8 @@ int main(void)
         TEST(a_stream_that_forgets_what_it_acknowledged, empty),
         TEST(a_queue_that_is_nearly_full, healthy),
         TEST_ON(small, an_account_that_is_nearly_full, healthy),
+        TEST_ON(guarded, a_user_who_may_do_too_much, healthy),
+        TEST(an_index_that_is_behind, empty),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
