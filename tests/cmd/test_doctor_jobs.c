@@ -211,6 +211,98 @@ static void a_schedule_is_overdue_after_half_a_minute(void **state)
     assert_int_equal(jj__doctor_overdue(NULL, now_ms), 0);
 }
 
+/* Room for one schedule more, and not for what it makes. */
+static const struct server_options small = {.config =
+                                                "accounts { A { jetstream: { max_file: 4MB }\n"
+                                                "users: [ { user: a, password: x } ] } }\n"
+                                                "no_auth_user: a"};
+#define SCHEDULE_BYTES 1000
+
+static uint64_t fill_account(struct clinic *clinic)
+{
+    static const char zeros[900000];
+    uint64_t seq = 0;
+
+    for (;;) {
+        json_t *info = nats_client_api(clinic->stranger, "INFO", NULL);
+        json_int_t room =
+            json_integer_value(json_object_get(json_object_get(info, "limits"), "max_storage")) -
+            json_integer_value(json_object_get(info, "storage"));
+        json_decref(info);
+        if (room < 2 * SCHEDULE_BYTES)
+            return seq;
+        room -= SCHEDULE_BYTES * 3 / 2;
+        struct note note = {.subject = "jobs.enqueue.big", .data = zeros, .len = sizeof(zeros)};
+        if (room < (json_int_t)note.len)
+            note.len = (size_t)room;
+        seq = nats_client_store(clinic->stranger, &note);
+    }
+}
+
+/* Its time is over, and it wants that many bytes. */
+static void store_old_schedule(struct clinic *clinic, const char *subject, size_t len)
+{
+    static const char zeros[SCHEDULE_BYTES];
+    static const jj_header headers[] = {{"Nats-Schedule", "@at 2026-01-01T00:00:00Z"},
+                                        {"Nats-Schedule-Target", "jobs.due.mail"}};
+
+    nats_client_store(clinic->stranger, &(struct note){.subject = subject,
+                                                       .headers = headers,
+                                                       .header_count = COUNT(headers),
+                                                       .data = zeros,
+                                                       .len = len});
+}
+
+/* Its log says so. */
+static bool was_refused(void *ctx)
+{
+    const struct clinic *clinic = ctx;
+    char path[TEMP_PATH_SIZE + 8], line[512];
+    bool refused = false;
+
+    snprintf(path, sizeof(path), "%s/log", clinic->server.dir);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL)
+        refused |= strstr(line, "resource limits exceeded") != NULL;
+    assert_int_equal(fclose(file), 0);
+    return refused;
+}
+
+static bool has_fired(void *ctx)
+{
+    struct clinic *clinic = ctx;
+    json_t *info = nats_client_api(clinic->stranger, "STREAM.INFO.JOBS_SCHEDULE",
+                                   json_pack("{s:s}", "subjects_filter", "jobs.due.mail"));
+    const json_t *subjects = json_object_get(json_object_get(info, "state"), "subjects");
+    bool fired = json_object_get(subjects, "jobs.due.mail") != NULL;
+
+    json_decref(info);
+    return fired;
+}
+
+/* There is room again, and what comes then fires. */
+static void a_schedule_that_the_server_had_to_refuse(void **state)
+{
+    struct clinic *clinic = *state;
+    const jj_options options = {.url = clinic->url, .history_bytes = 1 << 20};
+    json_t *request;
+    jj_error err;
+
+    if (jj_open(&options, &clinic->keeper, &err) != JJ_OK)
+        fail_msg("%s", err.text);
+    uint64_t seq = fill_account(clinic);
+    store_old_schedule(clinic, "jobs.schedule.mail.refused", SCHEDULE_BYTES);
+    assert_true(wait_until(was_refused, clinic, WAIT_MS));
+    request = json_pack("{s:I}", "seq", (json_int_t)seq);
+    json_decref(nats_client_api(clinic->stranger, "STREAM.MSG.DELETE.JOBS", request));
+    store_old_schedule(clinic, "jobs.schedule.mail.fires", 1);
+    assert_true(wait_until(has_fired, clinic, WAIT_MS));
+    clinic_expect(clinic, "error: schedules: 1 should have fired more than 30 s ago and have not, "
+                          "refused among them: the server had to refuse that\n"
+                          "    see that there is room on the server's disk; jetjobs serve then");
+}
+
 #define TEST(test, begin) cmocka_unit_test_setup_teardown(test, clinic_begin_##begin, clinic_end)
 
 int main(void)
@@ -223,6 +315,8 @@ int main(void)
         TEST(a_message_that_is_done, healthy),
         TEST(a_job_that_was_passed, healthy),
         TEST(a_passed_message_that_no_index_knows, empty),
+        {"a_schedule_that_the_server_had_to_refuse", a_schedule_that_the_server_had_to_refuse,
+         clinic_begin_empty, clinic_end, (void *)&small},
         cmocka_unit_test(a_schedule_is_overdue_after_half_a_minute),
     };
 
