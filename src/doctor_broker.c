@@ -93,10 +93,10 @@ static void check_clock(struct doctor *doctor)
     int64_t ahead_ms = doctor->now_ms - server_ms;
     if (ahead_ms > CLOCK_SLACK_MS || ahead_ms < -CLOCK_SLACK_MS)
         jj__doctor_say(doctor, SEVERITY_WARNING, "clock", "set both clocks by NTP",
-                       "this machine's clock is %lld ms %s of the server's: jobs for later come "
+                       "this machine's clock is %lld ms %s the server's: jobs for later come "
                        "early or late by as much",
                        (long long)(ahead_ms < 0 ? -ahead_ms : ahead_ms),
-                       ahead_ms < 0 ? "behind that" : "ahead");
+                       ahead_ms < 0 ? "behind" : "ahead of");
 }
 
 /* A stream that is not there can be purged by those who may purge any. */
