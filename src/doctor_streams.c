@@ -159,15 +159,21 @@ static void check_room(const struct stream *stream)
                        (long long)used, (long long)max);
 }
 
+/* A server that was killed counts as behind for minutes, before it is offline. */
 static void check_replica(const struct stream *stream, const json_t *replica)
 {
-    if (json_is_true(json_object_get(replica, "offline")) ||
-        json_is_false(json_object_get(replica, "current")))
-        jj__doctor_say(stream->doctor, SEVERITY_WARNING, stream->about,
-                       "see to that server; until then the next one that fails may stop the stream",
-                       "its copy on %.100s is %s",
-                       json_string_value(json_object_get(replica, "name")),
-                       json_is_true(json_object_get(replica, "offline")) ? "offline" : "behind");
+    bool offline = json_is_true(json_object_get(replica, "offline"));
+    const char *name = json_string_value(json_object_get(replica, "name"));
+
+    if (offline || json_is_false(json_object_get(replica, "current")))
+        jj__doctor_say(
+            stream->doctor, SEVERITY_WARNING, stream->about,
+            "see to that server; until then the next one that fails may stop the stream",
+            "its copy on %.100s is %s: it lacks %lld messages, and was last heard of %lld s "
+            "ago",
+            name == NULL ? "?" : name, offline ? "offline" : "behind",
+            (long long)jj__doctor_number(replica, "lag"),
+            (long long)(jj__doctor_number(replica, "active") / 1000000000));
 }
 
 static void check_cluster(const struct stream *stream)

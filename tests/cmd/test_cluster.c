@@ -23,7 +23,9 @@ struct cluster {
     struct server nodes[NODES];
     struct stage *stage;
     struct process *worker;
-    const char *id; /* of the job to run next */
+    const char *id;      /* of the job to run next */
+    const char *finding; /* of the doctor, waited for */
+    char said[8192];     /* by it */
 };
 
 /* ---- the servers ---- */
@@ -127,6 +129,22 @@ static bool finds_nothing_wrong(void *ctx)
     return run(ctx, CLI_ARGS("doctor"), output) == 0;
 }
 
+static bool finds_it(void *ctx)
+{
+    struct cluster *cluster = ctx;
+
+    return run(cluster, CLI_ARGS("doctor"), cluster->said) != 0 &&
+           strstr(cluster->said, cluster->finding) != NULL;
+}
+
+/* The doctor says so, as soon as the servers know. */
+static void expect_finding(struct cluster *cluster, const char *finding)
+{
+    cluster->finding = finding;
+    if (!wait_until(finds_it, cluster, 2 * WAIT_MS))
+        fail_msg("\"%s\" is not in:\n%s", finding, cluster->said);
+}
+
 static void expect_run(struct cluster *cluster, const char *id)
 {
     cluster->id = id;
@@ -154,10 +172,37 @@ static void one_of_three_may_be_lost(void **state)
     assert_int_equal(stage_stop(stage->process), 0);
 }
 
+/* One copy; one of three that is gone; and two. */
+static void the_doctor_names_what_is_missing(void **state)
+{
+    struct cluster *cluster = *state;
+    struct stage *stage = cluster->stage;
+
+    stage_configure(stage, "index: { path: jobs.db }\n");
+    assert_true(wait_until(is_provisioned, cluster, 2 * WAIT_MS));
+    expect_finding(cluster, "warning: stream JOBS: it is on one server of a cluster: when that "
+                            "fails, it is gone\n    set streams.replicas to 3, then");
+    stage_configure(stage, "streams: { replicas: 3 }\nindex: { path: jobs.db }\n");
+    assert_true(wait_until(is_provisioned, cluster, 2 * WAIT_MS));
+    stage->process = stage_start(stage, "serve", NULL);
+    assert_true(wait_until(finds_nothing_wrong, cluster, 2 * WAIT_MS));
+
+    server_kill(&cluster->nodes[2]);
+    expect_finding(cluster, "warning: stream JOBS: its copy on jetjobs-3 is ");
+    assert_non_null(strstr(cluster->said, " s ago\n    see to that server; until then"));
+    server_kill(&cluster->nodes[1]);
+    expect_finding(cluster, "JetStream has no leader: most servers of the cluster are gone");
+    server_restart(&cluster->nodes[1]);
+    server_restart(&cluster->nodes[2]);
+    assert_true(wait_until(finds_nothing_wrong, cluster, 2 * WAIT_MS));
+    assert_int_equal(stage_stop(stage->process), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_of_three_may_be_lost, begin, end),
+        cmocka_unit_test_setup_teardown(the_doctor_names_what_is_missing, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
