@@ -9,13 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "client.h"
-#include "client_ask.h"
 #include "clock.h"
 #include "cron_spec.h"
-#include "schedule_request.h"
+#include "schedule_ask.h"
 #include "spec.h"
 
 #define OWN_HEADERS 3
@@ -82,41 +79,22 @@ static jj_status store(jj_client *client, const struct schedule_request *request
     return s;
 }
 
-static jj_status read_answer(struct broker_msg *msg, struct cron_stored *stored, jj_error *err)
-{
-    jj_status s = jj__ask_refused(msg, err);
-    if (s != JJ_OK)
-        return s;
-    json_t *answer = json_loadb(jj__msg_data(msg), jj__msg_len(msg), 0, NULL);
-    const json_t *seq = json_object_get(answer, "seq");
-
-    if (!json_is_integer(seq))
-        s = jj__fail(err, JJ_ERR_PROTOCOL, "the answer of the index service can't be read");
-    stored->seq = (uint64_t)json_integer_value(seq);
-    stored->change =
-        json_is_true(json_object_get(answer, "duplicate")) ? JJ_CRON_UNCHANGED : JJ_CRON_ADDED;
-    json_decref(answer);
-    return s;
-}
-
 static jj_status ask_service(jj_client *client, const struct schedule_request *request,
                              int64_t deadline_ms, struct cron_stored *stored, jj_error *err)
 {
-    char subject[JJ__SUBJECT_SIZE];
-    struct broker_msg *msg = NULL;
+    const struct outgoing message = {.headers = request->headers,
+                                     .header_count = request->header_count,
+                                     .data = request->data,
+                                     .len = request->data_len};
+    struct schedule_stored answer;
+    jj_status s =
+        jj__schedule_ask(client->broker, &message, request->name, deadline_ms, &answer, err);
 
-    jj__subject_request(subject, "schedule", request->name);
-    const struct outgoing question = {.subject = subject,
-                                      .headers = request->headers,
-                                      .header_count = request->header_count,
-                                      .data = request->data,
-                                      .len = request->data_len};
-    jj_status s = jj__broker_request(client->broker, &question, deadline_ms, &msg, err);
     if (s != JJ_OK)
         return s;
-    s = read_answer(msg, stored, err);
-    jj__msg_free(msg);
-    return s;
+    stored->seq = answer.seq;
+    stored->change = answer.duplicate ? JJ_CRON_UNCHANGED : JJ_CRON_ADDED;
+    return JJ_OK;
 }
 
 jj_status jj_cron_add(jj_client *client, const jj_cron *cron, jj_cron_change *change_out,

@@ -141,6 +141,33 @@ static void what_is_wrong_is_said(void **state)
 
 #define STORY(test) cmocka_unit_test_setup_teardown(test, crew_begin, crew_end)
 
+static const struct server_options guarded = {
+    .config = "no_auth_user: boss\n"
+              "authorization { users: [ { user: boss, password: x }, { user: bob, password: x,\n"
+              "    permissions: { publish: [ jobs.schedule.report ],\n"
+              "    subscribe: [ \"_INBOX.>\" ] } } ] }"};
+
+/* A producer, as in broker/permissions.conf. */
+static void who_may_not_write_schedules_asks_the_service(void **state)
+{
+    static const char *const add[] = {"cron", "add",    "report", "1",      "--id",
+                                      "year", "--spec", RARE,     "--json", NULL};
+    struct crew *crew = *state;
+    char url[128];
+    const struct cli cli = {.program = JETJOBS_PROGRAM, .url = url};
+    jj_error err;
+
+    server_restart_with(&crew->server, &guarded);
+    server_url_of(&crew->server, "bob:x", url);
+    crew_open(crew, &(jj_options){.adapter = &jj_adapter_memory});
+    assert_non_null(strstr(cli_errors(&cli, add, ENDING_FAILED), "run one (jetjobs serve)"));
+    assert_int_equal(jj_serve(crew->client, &err), JJ_OK);
+    assert_string_equal(cli_output(&cli, add, ENDING_DONE),
+                        "{\"id\":\"year\",\"change\":\"added\"}\n");
+    assert_string_equal(cli_output(&cli, add, ENDING_DONE),
+                        "{\"id\":\"year\",\"change\":\"unchanged\"}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +175,7 @@ int main(void)
         STORY(adding_says_what_it_has_changed),
         STORY(each_time_makes_a_job),
         STORY(a_terminal_gets_a_table),
+        STORY(who_may_not_write_schedules_asks_the_service),
         cmocka_unit_test(what_is_wrong_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
