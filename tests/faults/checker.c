@@ -291,7 +291,7 @@ static int64_t longest_pause(const struct trail *trail)
 static bool has_killed_a_broker(const struct fault_list *faults)
 {
     for (size_t i = 0; i < faults->count; i++)
-        if (faults->list[i].kind == FAULT_KILL_BROKER)
+        if (faults->list[i].kind == FAULT_KILL_BROKER || faults->list[i].kind == FAULT_LOSE_POWER)
             return true;
     return false;
 }

@@ -211,7 +211,7 @@ void fleet_begin(struct fleet *fleet, const struct fleet_options *options)
     struct actor *actor = fleet->actors;
 
     *fleet = (struct fleet){.broker_count = options->cluster ? BROKERS : 1,
-                            .sync_always = true,
+                            .sync_always = !options->no_sync,
                             .ack_wait_ms = options->ack_wait_ms,
                             .rate = options->rate,
                             .jobs = options->jobs};
@@ -219,7 +219,8 @@ void fleet_begin(struct fleet *fleet, const struct fleet_options *options)
     if (options->cluster)
         begin_cluster(fleet);
     else
-        server_start(&fleet->brokers[0], &(struct server_options){.sync_always = true});
+        server_start(&fleet->brokers[0], &(struct server_options){.sync_always = !options->no_sync,
+                                                                  .store = options->store});
     for (unsigned i = 0; i < fleet->broker_count; i++)
         ports[i] = fleet->brokers[i].port;
     for (unsigned i = 0; i < WORKERS; i++)

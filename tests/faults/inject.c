@@ -392,7 +392,7 @@ static struct actor *choose_actor(struct injector *injector, enum fault_kind kin
 static enum fault_kind draw(struct injector *injector)
 {
     if (injector->bag_count == 0)
-        for (int kind = FAULT_KILL_WORKER; kind < FAULT_KINDS; kind++)
+        for (int kind = FAULT_KILL_WORKER; kind < FAULT_LOSE_POWER; kind++)
             if (kind != FAULT_STEP_DOWN || injector->fleet->broker_count > 1)
                 injector->bag[injector->bag_count++] = (enum fault_kind)kind;
     size_t at = below(injector, (unsigned)injector->bag_count);

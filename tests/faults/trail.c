@@ -36,6 +36,7 @@ const char *fault_text(enum fault_kind kind)
         [FAULT_ONE_WAY_LINK] = "link one-way",
         [FAULT_SLOW_LINK] = "link slow",
         [FAULT_FULL_STREAM] = "stream full",
+        [FAULT_LOSE_POWER] = "broker's power lost",
     };
 
     return texts[kind];

@@ -34,6 +34,7 @@ enum fault_kind {
     FAULT_ONE_WAY_LINK,
     FAULT_SLOW_LINK,
     FAULT_FULL_STREAM,
+    FAULT_LOSE_POWER, /* only where the broker has a disk for it */
     FAULT_KINDS
 };
 

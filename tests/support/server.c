@@ -115,7 +115,9 @@ static void write_config(const struct server *server, const struct server_option
     fprintf(file, "listen: \"127.0.0.1:%d\"\nserver_name: \"test-%d\"\n", server->port,
             server->port);
     if (!options->no_jetstream)
-        fprintf(file, "jetstream {\n    store_dir: \"%s/store\"\n%s}\n", server->dir,
+        fprintf(file, "jetstream {\n    store_dir: \"%s%s\"\n%s}\n",
+                options->store == NULL ? server->dir : options->store,
+                options->store == NULL ? "/store" : "",
                 options->sync_always ? "    sync_interval: always\n" : "");
     if (options->config != NULL)
         fprintf(file, "%s\n", options->config);

@@ -17,6 +17,7 @@
 struct server_options {
     bool sync_always;    /* acknowledge after fsync; off, because tests are many */
     bool no_jetstream;   /* plain NATS */
+    const char *store;   /* the folder of JetStream; NULL: in the server's own */
     const char *config;  /* more configuration, as in the server's file; none. With accounts in it,
                             those that need JetStream say "jetstream: enabled" */
     const char *program; /* another binary */
