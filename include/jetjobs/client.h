@@ -19,8 +19,8 @@ extern "C" {
 /** One connection to the broker, and the worker that may run on it. Opaque. */
 typedef struct jj_client jj_client;
 
-/** Receives the library's own log lines. Called from the client's thread: must return soon, and
- *  must not call the library.
+/** Receives the library's own log lines. Called on threads of the library, on several at once, and
+ *  on the caller's own within calls: must return soon, and must not call the library.
  *
  *  @param level  how much it matters
  *  @param text   one line without line end; borrowed for the call
@@ -94,11 +94,13 @@ JJ_API void jj_close(jj_client *client);
 typedef struct jj_spec {
     const char *name;         /**< which handler; needed */
     const void *data;         /**< any bytes; none */
-    size_t data_len;          /**< at most the server's max_payload less 4 KiB */
+    size_t data_len;          /**< at most the server's max_payload less 4 KiB, which are kept
+                                   for headers, those of retries among them */
     const char *content_type; /**< of data; left to the reader, who tries JSON */
     const char *id;           /**< a new UUIDv7; must not be a handler's name */
-    const char *unique_key;   /**< a second job with it within 10 minutes is a duplicate; none.
-                                   1 to 256 printable ASCII characters without space */
+    const char *unique_key;   /**< a second job with it within 10 minutes, which is the streams'
+                                   duplicate window, is a duplicate; none. 1 to 256 printable
+                                   ASCII characters without space */
     uint32_t max_attempts;    /**< 1 to 1000; the worker's setting */
     int64_t timeout_ms;       /**< that one attempt may take; the handler's setting */
     const char *traceparent;  /**< W3C trace context, handed to the handler; none */
@@ -129,7 +131,8 @@ typedef struct jj_receipt {
 JJ_API JJ_MUST_CHECK jj_status jj_enqueue(jj_client *client, const jj_spec *spec,
                                           jj_receipt *receipt_out, jj_error *err);
 
-/** Most jobs that are stored all or none; more are cut into such batches. */
+/** Most jobs that are stored all or none; more are cut into such batches. It is what nats-server
+ *  takes as one atomic batch. */
 #define JJ_BATCH_MAX 1000
 
 /** Enqueue many jobs with few acknowledgements.

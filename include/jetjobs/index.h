@@ -59,8 +59,8 @@ typedef struct jj_page jj_page;
 JJ_API JJ_MUST_CHECK jj_status jj_get_by_name(jj_client *client, const jj_query *query,
                                               jj_page **page_out, jj_error *err);
 
-/** How many jobs the page has; one of them, that lives as long as the page; what to put into
- *  jj_query.cursor for the next page, NULL if this was the last. Threads: any. */
+/** How many jobs the page has; one of them, that lives as long as the page, NULL beyond the last;
+ *  what to put into jj_query.cursor for the next page, NULL if this was the last. Threads: any. */
 JJ_API size_t jj_page_count(const jj_page *page);
 JJ_API const jj_job *jj_page_job(const jj_page *page, size_t at);
 JJ_API const char *jj_page_cursor(const jj_page *page);
@@ -129,6 +129,7 @@ JJ_API JJ_MUST_CHECK jj_status jj_logs(jj_client *client, const char *id, uint32
  *  function answers with lines only. */
 JJ_API JJ_MUST_CHECK jj_status jj_history(jj_client *client, const char *id, uint32_t limit,
                                           jj_lines **lines_out, jj_error *err);
+/** How many lines there are; one of them, NULL beyond the last. Threads: any. */
 JJ_API size_t jj_lines_count(const jj_lines *lines);
 JJ_API const jj_log_line *jj_lines_get(const jj_lines *lines, size_t at);
 JJ_API void jj_lines_free(jj_lines *lines);
@@ -148,8 +149,9 @@ typedef struct jj_stats jj_stats;
  *  @param err        NULL, or filled on failure
  *  @return JJ_OK; and what all calls have in common */
 JJ_API JJ_MUST_CHECK jj_status jj_stats_get(jj_client *client, jj_stats **stats_out, jj_error *err);
+/** How many names there are; one of them in alphabetical order, NULL beyond the last. Threads: any.
+ */
 JJ_API size_t jj_stats_count(const jj_stats *stats);
-/** Names in alphabetical order. */
 JJ_API const jj_name_stats *jj_stats_name(const jj_stats *stats, size_t at);
 /** Messages of JOBS, and of JOBS_EVENTS, that the index has not read yet. */
 JJ_API uint64_t jj_stats_lag_jobs(const jj_stats *stats);

@@ -56,7 +56,7 @@ typedef struct jj_handler_options {
     int64_t backoff_max_ms;     /**< longest delay between attempts */
 } jj_handler_options;
 
-/** Say which code runs the jobs of a name. Before jj_start().
+/** Say which code runs the jobs of a name. Before jj_start(), or after jj_stop().
  *
  *  @param client   open client
  *  @param name     of the jobs
@@ -64,7 +64,8 @@ typedef struct jj_handler_options {
  *  @param options  NULL for all defaults; borrowed for the call
  *  @param user     handed to the handler; must live until jj_close()
  *  @param err      NULL, or filled on failure
- *  @return JJ_OK; INVALID: the name or an option; EXISTS: the name has a handler; STATE: started
+ *  @return JJ_OK; INVALID: the name or an option; EXISTS: the name has a handler; STATE: the client
+ *          is started, or is stopping; NO_MEMORY
  *
  *  Threads: any. */
 JJ_API JJ_MUST_CHECK jj_status jj_register(jj_client *client, const char *name, jj_handler handler,
