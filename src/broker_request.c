@@ -205,6 +205,8 @@ jj_status jj__broker_request(struct broker *broker, const struct outgoing *messa
         return jj__fail(err, s, "not permitted: %s", subject);
     if (s == JJ_ERR_STATE)
         return jj__fail(err, JJ_ERR_TIMEOUT, "connection lost before %s answered", subject);
+    if (s == JJ_ERR_NO_MEMORY)
+        return jj__fail(err, s, "no memory to ask %s", subject);
     if (s != JJ_OK)
         return jj__fail(err, s, "nobody answers to %s", subject);
     *answer_out = waiter.msg;

@@ -141,6 +141,8 @@ static void try_each(const char *what, scene_call make, jj_client *client, enum 
             fail_msg("%s, allocation %d%s: %s: %s", what, n, lasts, jj_status_text(s), err.text);
         if (s != JJ_OK && err.text[0] == '\0')
             fail_msg("%s, allocation %d: %s without a word", what, n, jj_status_text(s));
+        if (s == JJ_ERR_NO_MEMORY && strstr(err.text, "nobody") != NULL)
+            fail_msg("%s, allocation %d: '%s' is not the reason", what, n, err.text);
         assert_true(n < ALLOCATIONS_MAX);
         if (n % 8 == 0)
             expect_alive();
