@@ -163,23 +163,33 @@ static jj_status delete_message(jj_client *client, uint64_t seq, int64_t deadlin
     return s;
 }
 
+/* NOT_FOUND: it is gone. Once it was asked for, any other failure leaves that open. */
+static jj_status delete_and_look(jj_client *client, const char *id, uint64_t *seq,
+                                 int64_t deadline_ms, jj_error *err)
+{
+    jj_error why;
+    jj_status s = delete_message(client, *seq, deadline_ms, err);
+    if (s != JJ_OK)
+        return s;
+    s = find(client, id, deadline_ms, seq, &why);
+    if (s == JJ_OK && jj__clock_mono_ms() >= deadline_ms)
+        return jj__fail(err, JJ_ERR_TIMEOUT, "schedule '%s' is still there", id);
+    if (s != JJ_OK && s != JJ_ERR_NOT_FOUND)
+        return jj__fail(err, JJ_ERR_TIMEOUT, "schedule '%s' may be gone: %s", id, why.text);
+    return s;
+}
+
 jj_status jj_cron_remove(jj_client *client, const char *id, jj_error *err)
 {
     int64_t deadline_ms = jj__clock_mono_ms() + client->options.timeout_ms;
     uint64_t seq = 0;
-    jj_error why;
     jj_status s = jj__token_check("schedule id", id, err);
 
     if (s == JJ_OK)
         s = find(client, id, deadline_ms, &seq, err);
     if (s != JJ_OK)
         return s;
-    do {
-        s = delete_message(client, seq, deadline_ms, &why);
-        if (s == JJ_OK)
-            s = find(client, id, deadline_ms, &seq, &why);
-        if (s == JJ_OK && jj__clock_mono_ms() >= deadline_ms)
-            s = jj__fail(&why, JJ_ERR_TIMEOUT, "schedule '%s' is still there", id);
-    } while (s == JJ_OK);
-    return s == JJ_ERR_NOT_FOUND ? JJ_OK : jj__fail(err, s, "%s", why.text);
+    while (s == JJ_OK)
+        s = delete_and_look(client, id, &seq, deadline_ms, err);
+    return s == JJ_ERR_NOT_FOUND ? JJ_OK : s;
 }

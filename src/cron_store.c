@@ -54,33 +54,43 @@ static size_t sort_headers(jj_header *headers, size_t count)
     return kept;
 }
 
-static bool same_headers(struct broker_msg *msg, const struct outgoing *message)
+static jj_status same_headers(struct broker_msg *msg, const struct outgoing *message,
+                              bool *same_out)
 {
     jj_header *theirs = NULL;
+    size_t their_count = 0;
+    jj_status s = jj__msg_headers(msg, &theirs, &their_count, NULL);
+    if (s != JJ_OK)
+        return s;
     jj_header *ours = malloc((message->header_count + 1) * sizeof(*ours));
-    size_t their_count = 0, our_count = 0;
-    bool same = ours != NULL && jj__msg_headers(msg, &theirs, &their_count, NULL) == JJ_OK;
-
-    if (same) {
-        memcpy(ours, message->headers, message->header_count * sizeof(*ours));
-        our_count = sort_headers(ours, message->header_count);
-        their_count = sort_headers(theirs, their_count);
-        same = our_count == their_count;
+    if (ours == NULL) {
+        free(theirs);
+        return JJ_ERR_NO_MEMORY;
     }
+
+    memcpy(ours, message->headers, message->header_count * sizeof(*ours));
+    size_t our_count = sort_headers(ours, message->header_count);
+    their_count = sort_headers(theirs, their_count);
+    bool same = our_count == their_count;
     for (size_t i = 0; same && i < our_count; i++)
         same = compare_headers(&ours[i], &theirs[i]) == 0;
     free(ours);
     free(theirs);
-    return same;
+    *same_out = same;
+    return JJ_OK;
 }
 
-static bool is_same(struct broker_msg *msg, const struct outgoing *message)
+/* Headers that can't be read are not the same. */
+static jj_status compare(struct broker_msg *msg, const struct outgoing *message, bool *same_out,
+                         jj_error *err)
 {
     size_t len = jj__msg_len(msg);
 
-    return len == message->len &&
-           (len == 0 || memcmp(jj__msg_data(msg), message->data, len) == 0) &&
-           same_headers(msg, message);
+    *same_out = false;
+    if (len != message->len || (len > 0 && memcmp(jj__msg_data(msg), message->data, len) != 0))
+        return JJ_OK;
+    jj_status s = same_headers(msg, message, same_out);
+    return s == JJ_ERR_NO_MEMORY ? jj__fail(err, s, "headers of a schedule") : JJ_OK;
 }
 
 /* ---- what is there ---- */
@@ -104,8 +114,8 @@ static jj_status judge(const struct cron_message *found, const struct outgoing *
         return jj__fail(err, JJ_ERR_EXISTS,
                         "'%s' is the id of a schedule of '%s' already: remove that first",
                         found->id, found->name);
-    *present = (struct present){.seq = found->seq, .same = is_same(found->msg, message)};
-    return JJ_OK;
+    present->seq = found->seq;
+    return compare(found->msg, message, &present->same, err);
 }
 
 /* Look at all that has this id, for whatever name. */
