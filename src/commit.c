@@ -143,7 +143,8 @@ static void decide(struct jj_attempt *attempt, jj_verdict verdict, int64_t delay
     if (attempt->run_at_ms > JJ__RFC3339_MAX_MS)
         attempt->run_at_ms = JJ__RFC3339_MAX_MS;
     if (attempt->outcome != EVENT_COMPLETED && attempt->outcome_error == NULL && !attempt->snoozed)
-        set_error(attempt, "the handler gave no reason");
+        set_error(attempt,
+                  attempt->error_lost ? "no memory for the reason" : "the handler gave no reason");
     queue_outcome(attempt);
 }
 

@@ -122,7 +122,16 @@ static void forget_verdict(jj_attempt *attempt)
     attempt->result = NULL;
     attempt->result_len = 0;
     attempt->error = NULL;
+    attempt->error_lost = false;
     attempt->delay_ms = -1;
+}
+
+/* Without memory the verdict counts all the same. */
+JJ_PRINTF(2, 0)
+static void say_why(jj_attempt *attempt, const char *format, va_list args)
+{
+    attempt->error = format_text(format, args);
+    attempt->error_lost = attempt->error == NULL;
 }
 
 jj_verdict jj_done(jj_attempt *attempt, const void *result, size_t len)
@@ -144,7 +153,7 @@ jj_verdict jj_retry(jj_attempt *attempt, const char *format, ...)
 
     forget_verdict(attempt);
     va_start(args, format);
-    attempt->error = format_text(format, args);
+    say_why(attempt, format, args);
     va_end(args);
     return JJ_VERDICT_RETRY;
 }
@@ -155,7 +164,7 @@ jj_verdict jj_retry_in(jj_attempt *attempt, int64_t delay_ms, const char *format
 
     forget_verdict(attempt);
     va_start(args, format);
-    attempt->error = format_text(format, args);
+    say_why(attempt, format, args);
     va_end(args);
     attempt->delay_ms = delay_ms < 0 ? 0 : delay_ms;
     return JJ_VERDICT_RETRY;
@@ -167,7 +176,7 @@ jj_verdict jj_fail(jj_attempt *attempt, const char *format, ...)
 
     forget_verdict(attempt);
     va_start(args, format);
-    attempt->error = format_text(format, args);
+    say_why(attempt, format, args);
     va_end(args);
     return JJ_VERDICT_FAIL;
 }

@@ -97,6 +97,7 @@ struct jj_attempt {
     void *result;
     size_t result_len;
     char *error;
+    bool error_lost;  /* there was one, and no memory for it */
     int64_t delay_ms; /* of a retry; -1: the policy's */
 
     /* What it told when there was no room; the handler's, until it returns. */

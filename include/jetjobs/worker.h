@@ -163,8 +163,13 @@ JJ_API jj_status jj_progress(jj_attempt *attempt, uint32_t percent, const char *
 
 /** @name Verdicts
  *  Each notes how the attempt ended and returns what the handler is to return; the last call
- * counts. Texts and results are copied. Threads: the handler's. @{ */
-/** The job is completed. @param result  any bytes, usually JSON; NULL with len 0 for none. */
+ *  counts. Texts and results are copied; a verdict counts without memory for its text, too, and
+ *  the job's error is then "no memory for the reason". Threads: the handler's. @{ */
+/** The job is completed. @param result  any bytes, usually JSON; NULL with len 0 for none.
+ *
+ *  A job is not completed without the result that its handler gave: if there is no memory to copy
+ *  it, this is a jj_retry() that says so, and the handler runs again unless it was the last
+ *  attempt. */
 JJ_API jj_verdict jj_done(jj_attempt *attempt, const void *result, size_t len);
 /** This attempt failed: try again after the usual delay, unless it was the last. */
 JJ_API jj_verdict jj_retry(jj_attempt *attempt, const char *format, ...) JJ_PRINTF(2, 3);
