@@ -24,6 +24,7 @@
 
 #define DEFAULT_TIMEOUT_MS 60000
 #define SLICE_MS           50
+#define PUT_OFF_MS         1000
 #define OWN_HEADERS        6
 #define NUMBER_SIZE        24
 
@@ -243,9 +244,19 @@ static jj_verdict judge_answer(jj_attempt *attempt, const char *subject, struct 
     return verdict;
 }
 
+/* Nothing was sent. */
+static jj_verdict put_off(jj_attempt *attempt)
+{
+    jj__ignore(jj_log(attempt, JJ_LOG_WARN, NULL, "put off: no memory for a request"),
+               "only a note");
+    return jj_snooze(attempt, PUT_OFF_MS);
+}
+
 static jj_verdict judge(jj_attempt *attempt, const char *subject, struct errand *errand,
                         jj_status status)
 {
+    if (status == JJ_ERR_NO_MEMORY)
+        return put_off(attempt);
     if (status == JJ_ERR_UNAVAILABLE)
         return jj_retry(attempt, "nobody answers to %s", subject);
     if (status == JJ_ERR_NOT_PERMITTED)
@@ -283,7 +294,7 @@ static jj_verdict run(jj_attempt *attempt, void *user)
     struct packet packet;
 
     if (!make_packet(attempt, &packet))
-        return jj_retry(attempt, "no memory for a request");
+        return put_off(attempt);
     jj_verdict verdict = run_packet(attempt, user, &packet);
     free(packet.headers);
     return verdict;

@@ -81,6 +81,7 @@ JJ_API JJ_MUST_CHECK jj_status jj_register_exec(jj_client *client, const char *n
  *
  *  An attempt always has a timeout, 60 s unless the job or the options say otherwise: a service may
  *  die without a word. A lost connection does not end the wait, for the answer may come after it.
+ *  Where there is no memory to ask, the job is put off and costs no attempt.
  *  @param client   open client
  *  @param name     of the jobs
  *  @param subject  where the service listens: no wildcards

@@ -181,6 +181,31 @@ static void no_job_of_a_program_is_lost_without_memory(void **state)
     print_message("%d allocations\n", n - 1);
 }
 
+/* The index service answers. What could not be asked costs no attempt. */
+static void no_job_of_a_service_is_lost_without_memory(void **state)
+{
+    char id[JJ_NAME_SIZE];
+    bool some = true;
+    int n = 0;
+
+    (void)state;
+    for (; some; n++) {
+        assert_true(n < ALLOCATIONS_MAX);
+        snprintf(id, sizeof(id), "service-%d", n);
+        shortage_begin(n, SHORT_ONCE);
+        workshop_enqueue("service", id, NULL);
+        workshop_wait_empty();
+        some = shortage_end();
+        jj_job *job = workshop_wait_over(id);
+        assert_int_equal(jj_job_state(job), JJ_COMPLETED);
+        assert_non_null(jj_job_result(job, NULL));
+        if (jj_job_error(job) != NULL)
+            assert_non_null(strstr(jj_job_error(job), "no memory for a result"));
+        jj_job_free(job);
+    }
+    print_message("%d allocations\n", n - 1);
+}
+
 /* ---- the tests ---- */
 
 static int begin(void **state)
@@ -193,6 +218,7 @@ static int begin(void **state)
     workshop_register("telling", be_telling);
     workshop_register("ending", be_ending);
     workshop_must(jj_register_exec(workshop.client, "program", &program, NULL, &err), &err);
+    workshop_must(jj_register_request(workshop.client, "service", "jobs.stats", NULL, &err), &err);
     workshop_start();
     return 0;
 }
@@ -203,6 +229,7 @@ int main(void)
         cmocka_unit_test(what_a_handler_tells_is_told_or_it_knows),
         cmocka_unit_test(a_verdict_counts_without_memory_for_its_text),
         cmocka_unit_test(no_job_of_a_program_is_lost_without_memory),
+        cmocka_unit_test(no_job_of_a_service_is_lost_without_memory),
     };
 
     return cmocka_run_group_tests_name("memory.handlers", tests, begin, workshop_end);
