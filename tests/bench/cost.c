@@ -12,6 +12,7 @@
 #include "cost.h"
 #include "load.h"
 #include "process.h"
+#include "role.h"
 #include "temp.h"
 
 enum { JOBS = 100000, SLOTS = 8, NAMES = 10, SETTLE_MS = 2000, IDLE_MS = 20000 };
@@ -37,6 +38,46 @@ static void measure_cpu(const struct bench *bench, jj_client *client)
                                    .bar_value = 30,
                                    .at_most = true});
     bench_row(bench, &(struct row){.what = "  the worker's part", .value = worker, .unit = "us"});
+}
+
+static void wait_for_index(jj_client *client)
+{
+    uint64_t lag = 1;
+    jj_stats *stats;
+    jj_error err;
+
+    while (lag > 0) {
+        bench_must(jj_stats_get(client, &stats, &err), "stats", &err);
+        lag = jj_stats_lag_jobs(stats) + jj_stats_lag_events(stats);
+        jj_stats_free(stats);
+        let_pass(20);
+    }
+}
+
+/* All that it takes until the index, too, knows that the jobs are over. */
+static void measure_cpu_with_index(const struct bench *bench, jj_client *client, const char *dir)
+{
+    size_t jobs = bench_count(bench, JOBS);
+    char path[TEMP_PATH_SIZE + 16];
+
+    snprintf(path, sizeof(path), "%s/with.db", dir);
+    struct process *process = role_start_index(bench->server.url, path);
+    pid_t pid = process_pid(process);
+    wait_for_index(client);
+    load_enqueue_many(client, "noop", jobs);
+    double broker = cost_cpu_seconds(bench->server.pid), index = cost_cpu_seconds(pid);
+    double worker = cost_cpu_seconds(getpid());
+    load_run(bench->server.url, "noop", jobs, SLOTS);
+    worker = (cost_cpu_seconds(getpid()) - worker) * 1e6 / (double)jobs;
+    wait_for_index(client);
+    broker = (cost_cpu_seconds(bench->server.pid) - broker) * 1e6 / (double)jobs;
+    index = (cost_cpu_seconds(pid) - index) * 1e6 / (double)jobs;
+    role_end(process);
+    bench_row(bench, &(struct row){.what = "CPU of a no-op job, with an index",
+                                   .value = broker + worker + index,
+                                   .unit = "us"});
+    bench_row(bench, &(struct row){.what = "  the worker's part", .value = worker, .unit = "us"});
+    bench_row(bench, &(struct row){.what = "  the index's part", .value = index, .unit = "us"});
 }
 
 /* Run the program, do nothing with it, end it. */
@@ -104,6 +145,7 @@ int main(int argc, char **argv)
     jj_client *client = load_open(bench.server.url);
     temp_dir_make(dir);
     measure_cpu(&bench, client);
+    measure_cpu_with_index(&bench, client, dir);
     measure_idle_worker(&bench, dir);
     measure_idle_index(&bench, dir);
     temp_dir_remove(dir);
