@@ -86,10 +86,12 @@ static void forget(struct doctor_fact *fact)
     json_decref(fact->answer);
 }
 
-jj_status jj__doctor_run(jj_client *client, void (*take)(void *ctx, const struct finding *finding),
-                         void *ctx, jj_error *err)
+jj_status jj__doctor_run(jj_client *client, const json_t *jsz,
+                         void (*take)(void *ctx, const struct finding *finding), void *ctx,
+                         jj_error *err)
 {
     struct doctor doctor = {.client = client,
+                            .jsz = jsz,
                             .deadline_ms = jj__clock_mono_ms() + client->options.timeout_ms,
                             .take = take,
                             .ctx = ctx};

@@ -27,10 +27,12 @@ struct finding {
     const char *todo;  /* what to do about it */
 };
 
-/* Look at all, and hand on what was found; borrowed for the call. UNAVAILABLE: the broker went away
- * meanwhile. Thread: any but the broker's. */
-jj_status jj__doctor_run(jj_client *client, void (*take)(void *ctx, const struct finding *finding),
-                         void *ctx, jj_error *err);
+/* Look at all, and hand on what was found; borrowed for the call. jsz: what the server's monitoring
+ * tells, NULL if nothing. UNAVAILABLE: the broker went away meanwhile. Thread: any but the
+ * broker's. */
+jj_status jj__doctor_run(jj_client *client, const json_t *jsz,
+                         void (*take)(void *ctx, const struct finding *finding), void *ctx,
+                         jj_error *err);
 
 /* ---- inside ---- */
 
@@ -45,6 +47,7 @@ struct doctor_fact {
 
 struct doctor {
     jj_client *client;
+    const json_t *jsz; /* NULL: not known */
     int64_t deadline_ms;
     int64_t now_ms;            /* Unix time when the account answered */
     struct doctor_fact server; /* who it is, as it tells any user */

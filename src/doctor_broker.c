@@ -59,28 +59,52 @@ static void check_server(struct doctor *doctor)
                        "JetStream has no leader: most servers of the cluster are gone, or do not "
                        "agree yet");
     else if (doctor->account.status == JJ_ERR_UNAVAILABLE || doctor->account.code != 0)
-        jj__doctor_say(doctor, SEVERITY_ERROR, SERVER,
-                       "switch it on in the server's configuration, and for this account",
-                       "JetStream does not answer: jobs can't be stored");
-    else
+        jj__doctor_say(
+            doctor, SEVERITY_ERROR, SERVER,
+            "switch it on in the server's configuration, and for this account; a server that has "
+            "run out of disk stops it: make room and restart that",
+            "JetStream does not answer: jobs can't be stored");
+}
+
+/* Clients are not told. */
+static void check_sync(struct doctor *doctor)
+{
+    const json_t *config = json_object_get(doctor->jsz, "config");
+
+    if (doctor->jsz == NULL)
         jj__doctor_say(doctor, SEVERITY_NOTE, SERVER,
-                       "see that its configuration has sync_interval: always",
+                       "see that its configuration has sync_interval: always, or name its "
+                       "monitoring by --monitor",
                        "whether messages are on disk before they are acknowledged is not visible "
-                       "to this user; without that, a power cut may take acknowledged jobs");
+                       "to a client; without that, a power cut may take acknowledged jobs");
+    else if (config != NULL && !json_is_true(json_object_get(config, "sync_always")))
+        jj__doctor_say(
+            doctor, SEVERITY_WARNING, SERVER, "set sync_interval: always in its configuration",
+            "messages are acknowledged before they are on disk, and synced every %lld s: "
+            "a power cut may take acknowledged jobs",
+            (long long)(jj__doctor_number(config, "sync_interval") / 1000000000));
+}
+
+static void check_room(struct doctor *doctor, const char *about, const char *todo, int64_t used,
+                       int64_t max)
+{
+    if (max > 0 && used >= max / 100 * NEARLY_FULL_PERCENT)
+        jj__doctor_say(doctor, SEVERITY_WARNING, about, todo,
+                       "%lld of %lld bytes of storage are in use: when it is full, jobs are "
+                       "refused and due ones do not fire",
+                       (long long)used, (long long)max);
 }
 
 static void check_storage(struct doctor *doctor)
 {
-    const json_t *limits = json_object_get(doctor->account.answer, "limits");
-    int64_t used = jj__doctor_number(doctor->account.answer, "storage");
-    int64_t max = jj__doctor_number(limits, "max_storage");
+    const json_t *account = doctor->account.answer;
 
-    if (max > 0 && used >= max / 100 * NEARLY_FULL_PERCENT)
-        jj__doctor_say(doctor, SEVERITY_WARNING, "account",
-                       "raise its limit, or keep less history (index.history_bytes)",
-                       "%lld of %lld bytes of storage are in use: when it is full, jobs are "
-                       "refused and due ones do not fire",
-                       (long long)used, (long long)max);
+    check_room(doctor, "account", "raise its limit, or keep less history (index.history_bytes)",
+               jj__doctor_number(account, "storage"),
+               jj__doctor_number(json_object_get(account, "limits"), "max_storage"));
+    check_room(doctor, SERVER, "raise its max_file_store, or keep less history",
+               jj__doctor_number(doctor->jsz, "storage"),
+               jj__doctor_number(json_object_get(doctor->jsz, "config"), "max_storage"));
 }
 
 static void check_clock(struct doctor *doctor)
@@ -141,7 +165,8 @@ static void check_sqlite(struct doctor *doctor)
 void jj__doctor_check_broker(struct doctor *doctor)
 {
     static void (*const checks[])(struct doctor * doctor) = {
-        check_server, check_storage, check_clock, check_permissions, check_index, check_sqlite};
+        check_server,      check_sync,  check_storage, check_clock,
+        check_permissions, check_index, check_sqlite};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
         checks[i](doctor);

@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "doctor.h"
 #include "json_write.h"
+#include "monitor.h"
 #include "print.h"
 
 struct report {
@@ -67,18 +68,24 @@ static void take(void *ctx, const struct finding *finding)
         print_as_text(finding);
 }
 
-static int run(const struct program *program, int argc, char **argv)
+static const char *monitor;
+
+static const struct cmd_option options[] = {
+    {"monitor", '\0', "URL", "the server's monitoring, as http://127.0.0.1:8222", OPTION_TEXT,
+     .to = &monitor},
+    {0},
+};
+
+static int look(const struct program *program, const json_t *jsz)
 {
     struct report report = {.json = program->json};
     int ending = ENDING_DONE;
     jj_error err = {0};
-
-    (void)argc;
-    (void)argv;
     jj_client *client = program_connect(program, program_only_asks, &ending);
+
     if (client == NULL)
         return ending;
-    if (jj__doctor_run(client, take, &report, &err) != JJ_OK)
+    if (jj__doctor_run(client, jsz, take, &report, &err) != JJ_OK)
         ending = program_failed(client, &err);
     else if (report.wrong > 0)
         ending = ENDING_FAILED;
@@ -88,11 +95,28 @@ static int run(const struct program *program, int argc, char **argv)
     return ending;
 }
 
+static int run(const struct program *program, int argc, char **argv)
+{
+    json_t *jsz = NULL;
+    jj_error err = {0};
+
+    (void)argc;
+    (void)argv;
+    if (monitor != NULL && monitor_get(monitor, &jsz, &err) != JJ_OK)
+        return program_fail(&err);
+    int ending = look(program, jsz);
+    json_decref(jsz);
+    return ending;
+}
+
 const struct command cmd_doctor = {
     .name = "doctor",
     .arguments = "",
     .summary = "Look for what is wrong on the broker, and say what to do",
     .help = "Changes nothing. Sees what its user may see. Under each finding stands what to do\n"
-            "about it; notes are worth knowing and not wrong. Ends with 1 if something is wrong.\n",
+            "about it; notes are worth knowing and not wrong. Ends with 1 if something is wrong.\n"
+            "Only a server's monitoring tells whether messages are on disk before they are\n"
+            "acknowledged.\n",
+    .options = options,
     .run = run,
 };

@@ -235,6 +235,90 @@ static void an_account_that_is_nearly_full(void **state)
     clinic_expect(*state, "warning: account: ");
 }
 
+/* ---- the server's own settings ---- */
+
+static const char *doctor_of(struct clinic *clinic, const char *monitor, int status)
+{
+    const struct cli cli = {.program = JETJOBS_PROGRAM, .url = clinic->url};
+
+    return cli_output(&cli, CLI_ARGS("doctor", "--monitor", monitor), status);
+}
+
+/* Start it again with monitoring, whose url this is in a static buffer, and have it kept. */
+static const char *restart_with_monitor(struct clinic *clinic, const char *jetstream)
+{
+    static char monitor[64];
+    const struct server *server = &clinic->server;
+    char config[TEMP_PATH_SIZE + 256];
+
+    snprintf(config, sizeof(config),
+             "http: \"127.0.0.1:%d\"\njetstream { store_dir: \"%s/store\", %s }",
+             server->spare_port, server->dir, jetstream);
+    jj_close(clinic->keeper);
+    server_restart_with(&clinic->server,
+                        &(struct server_options){.no_jetstream = true, .config = config});
+    nats_client_settle(clinic->stranger);
+    clinic_open_keeper(clinic, &jj_adapter_memory);
+    snprintf(monitor, sizeof(monitor), "http://127.0.0.1:%d/", server->spare_port);
+    return monitor;
+}
+
+static void a_server_that_does_not_sync(void **state)
+{
+    struct clinic *clinic = *state;
+    const char *output = doctor_of(clinic, restart_with_monitor(clinic, ""), 1);
+
+    assert_non_null(strstr(output, "warning: server: messages are acknowledged before they are on "
+                                   "disk, and synced every 120 s: a power cut may take "
+                                   "acknowledged jobs\n    set sync_interval: always in its"));
+    output = doctor_of(clinic, restart_with_monitor(clinic, "sync_interval: always"), 0);
+    assert_null(strstr(output, ": server: "));
+}
+
+static void a_server_that_is_nearly_full(void **state)
+{
+    struct clinic *clinic = *state;
+    const char *monitor =
+        restart_with_monitor(clinic, "sync_interval: always, max_file_store: 4MB");
+
+    store_bytes(clinic, 4, 900000);
+    assert_non_null(strstr(doctor_of(clinic, monitor, 1),
+                           " of 4194304 bytes of storage are in use: "
+                           "when it is full, jobs are refused"));
+}
+
+static void a_monitor_that_is_none(void **state)
+{
+    static const struct {
+        const char *url;
+        int status;
+        const char *said;
+    } monitors[] = {
+        {"127.0.0.1:8222", 2, "--monitor '127.0.0.1:8222': allowed is http://HOST[:PORT]"},
+        {"https://127.0.0.1", 2, "allowed is http"},
+        {"http://", 2, "allowed is http"},
+        {"http://:8222", 2, "allowed is http"},
+        {"http://a:1x", 2, "allowed is http"},
+        {"http://[::1", 2, "allowed is http"},
+        {"http://a b", 2, "allowed is http"},
+        {"http://127.0.0.1:1", 4, "127.0.0.1:1: Connection refused"},
+        {"http://[::1]:1/base/", 4, "::1:1: "},
+    };
+    struct clinic *clinic = *state;
+    const struct cli cli = {.program = JETJOBS_PROGRAM, .url = clinic->url};
+    char own[64];
+
+    for (size_t i = 0; i < COUNT(monitors); i++) {
+        const char *errors =
+            cli_errors(&cli, CLI_ARGS("doctor", "--monitor", monitors[i].url), monitors[i].status);
+        if (strstr(errors, monitors[i].said) == NULL)
+            fail_msg("\"%s\" is not in: %s", monitors[i].said, errors);
+    }
+    snprintf(own, sizeof(own), "http://127.0.0.1:%d", clinic->server.port);
+    assert_non_null(strstr(cli_errors(&cli, CLI_ARGS("doctor", "--monitor", own), 1),
+                           "is not the monitoring of a nats-server"));
+}
+
 /* ---- rights ---- */
 
 static const struct server_options guarded = {
@@ -322,6 +406,9 @@ int main(void)
         TEST(a_stream_that_forgets_what_it_acknowledged, empty),
         TEST(a_queue_that_is_nearly_full, healthy),
         TEST_ON(small, an_account_that_is_nearly_full, healthy),
+        TEST(a_server_that_does_not_sync, empty),
+        TEST(a_server_that_is_nearly_full, empty),
+        TEST(a_monitor_that_is_none, empty),
         TEST_ON(guarded, a_user_who_may_do_too_much, healthy),
         TEST(an_index_that_is_behind, empty),
     };

@@ -42,7 +42,7 @@ static const char *doctor_with(struct clinic *clinic, int64_t ms)
     said[0] = '\0';
     atomic_store(&shift_ms, ms);
     if (jj_open(&options, &client, &err) != JJ_OK ||
-        jj__doctor_run(client, note_clock, said, &err) != JJ_OK)
+        jj__doctor_run(client, NULL, note_clock, said, &err) != JJ_OK)
         fail_msg("%s", err.text);
     jj_close(client);
     atomic_store(&shift_ms, 0);

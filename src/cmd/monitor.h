@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef JJ_CMD_MONITOR_H
+#define JJ_CMD_MONITOR_H
+
+/* The monitoring of nats-server, which is plain HTTP: what it tells of itself, and no client. */
+
+#include <jansson.h>
+
+#include <jetjobs/status.h>
+
+/* Get <url>/jsz, as the server is set up for JetStream; url is http://HOST[:PORT][/PATH]. Free it
+ * with json_decref(). INVALID: that is no such url. UNAVAILABLE: nobody answers there. PROTOCOL:
+ * somebody else does. */
+JJ_MUST_CHECK jj_status monitor_get(const char *url, json_t **jsz_out, jj_error *err);
+
+#endif
