@@ -61,6 +61,30 @@ static void ask(struct doctor *doctor, const char *subject, const char *body,
     jj__msg_free(msg);
 }
 
+static void forget(struct doctor_fact *fact)
+{
+    json_decref(fact->answer);
+}
+
+/* A page has 256 of them at most. */
+static void ask_for_consumers(struct doctor *doctor)
+{
+    static const char subject[] = "$JS.API.CONSUMER.LIST." JJ__STREAM_JOBS;
+    char body[48];
+
+    ask(doctor, subject, "{}", &doctor->consumers);
+    json_t *all = json_object_get(doctor->consumers.answer, "consumers");
+    size_t total = (size_t)jj__doctor_number(doctor->consumers.answer, "total");
+    for (size_t before = 0; json_array_size(all) > before && json_array_size(all) < total;) {
+        struct doctor_fact page = {0};
+        before = json_array_size(all);
+        snprintf(body, sizeof(body), "{\"offset\":%zu}", before);
+        ask(doctor, subject, body, &page);
+        json_array_extend(all, json_object_get(page.answer, "consumers"));
+        forget(&page);
+    }
+}
+
 static void ask_all(struct doctor *doctor)
 {
     char subject[JJ__SUBJECT_SIZE];
@@ -74,16 +98,11 @@ static void ask_all(struct doctor *doctor)
             &doctor->streams[stream]);
         doctor->now_ms = jj__clock_wall_ms();
     }
-    ask(doctor, "$JS.API.CONSUMER.LIST." JJ__STREAM_JOBS, "{}", &doctor->consumers);
+    ask_for_consumers(doctor);
     ask(doctor, "$JS.API.CONSUMER.INFO." JJ__STREAM_SCHEDULE "." JJ__CONSUMER_DUE, NULL,
         &doctor->due);
     ask(doctor, "$JS.API.STREAM.PURGE.jetjobs-there-is-no-such-stream", NULL, &doctor->purge);
     ask(doctor, "$SYS.REQ.ACCOUNT.PING.STATZ", NULL, &doctor->server);
-}
-
-static void forget(struct doctor_fact *fact)
-{
-    json_decref(fact->answer);
 }
 
 jj_status jj__doctor_run(jj_client *client, const json_t *jsz,

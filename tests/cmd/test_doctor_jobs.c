@@ -86,6 +86,31 @@ static void consumers_that_are_otherwise(void **state)
     }
 }
 
+/* A list of them has 256 at most. */
+static void each_of_many_consumers_is_seen(void **state)
+{
+    struct clinic *clinic = *state;
+    char what[64];
+
+    for (int i = 0; i < 300; i++) {
+        json_t *config = json_pack("{s:s, s:i}", "ack_policy", "explicit", "max_deliver", 3);
+        snprintf(what, sizeof(what), "n%d", i);
+        json_object_set_new(config, "durable_name", json_string(what));
+        snprintf(what, sizeof(what), "jobs.enqueue.n%d", i);
+        json_object_set_new(config, "filter_subject", json_string(what));
+        snprintf(what, sizeof(what), "CONSUMER.DURABLE.CREATE.JOBS.n%d", i);
+        json_decref(
+            nats_client_api(clinic->stranger, what,
+                            json_pack("{s:s, s:o}", "stream_name", "JOBS", "config", config)));
+    }
+    const char *output = clinic_doctor(clinic, 1);
+    for (int i = 0; i < 300; i++) {
+        snprintf(what, sizeof(what), "error: jobs n%d: max_deliver is 3", i);
+        if (strstr(output, what) == NULL)
+            fail_msg("%s: is not said", what);
+    }
+}
+
 /* ---- messages that their consumer has passed ---- */
 
 static jj_verdict run_once(jj_attempt *attempt, void *user)
@@ -312,6 +337,7 @@ int main(void)
         TEST(nobody_runs_such_jobs_now, healthy),
         TEST(all_slots_of_the_fleet_are_in_use, healthy),
         TEST(consumers_that_are_otherwise, healthy),
+        TEST(each_of_many_consumers_is_seen, healthy),
         TEST(a_message_that_is_done, healthy),
         TEST(a_job_that_was_passed, healthy),
         TEST(a_passed_message_that_no_index_knows, empty),
