@@ -186,7 +186,7 @@ int actor_stop(struct actor *actor)
 
 /* ---- all of them ---- */
 
-static void begin_cluster(struct fleet *fleet)
+static void begin_cluster(struct fleet *fleet, const char *const stores[])
 {
     struct server_options bare = {.no_jetstream = true};
     char config[512];
@@ -199,9 +199,10 @@ static void begin_cluster(struct fleet *fleet)
                  "\"nats://127.0.0.1:%d\", \"nats://127.0.0.1:%d\", \"nats://127.0.0.1:%d\"] }",
                  fleet->brokers[i].spare_port, fleet->brokers[0].spare_port,
                  fleet->brokers[1].spare_port, fleet->brokers[2].spare_port);
-        server_restart_with(
-            &fleet->brokers[i],
-            &(struct server_options){.sync_always = fleet->sync_always, .config = config});
+        server_restart_with(&fleet->brokers[i],
+                            &(struct server_options){.sync_always = fleet->sync_always,
+                                                     .store = stores[i],
+                                                     .config = config});
     }
 }
 
@@ -217,10 +218,10 @@ void fleet_begin(struct fleet *fleet, const struct fleet_options *options)
                             .jobs = options->jobs};
     temp_dir_make(fleet->dir);
     if (options->cluster)
-        begin_cluster(fleet);
+        begin_cluster(fleet, options->stores);
     else
         server_start(&fleet->brokers[0], &(struct server_options){.sync_always = !options->no_sync,
-                                                                  .store = options->store});
+                                                                  .store = options->stores[0]});
     for (unsigned i = 0; i < fleet->broker_count; i++)
         ports[i] = fleet->brokers[i].port;
     for (unsigned i = 0; i < WORKERS; i++)

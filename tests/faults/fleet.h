@@ -45,8 +45,8 @@ struct fleet {
 
 struct fleet_options {
     bool cluster;
-    bool no_sync;      /* of each message; as servers come */
-    const char *store; /* of a single broker; NULL: its own */
+    bool no_sync;                /* of each message; as servers come */
+    const char *stores[BROKERS]; /* of the brokers; NULL: their own */
     int64_t ack_wait_ms;
     unsigned rate, jobs;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The power of the broker's machine is cut. Its store lies on a disk that then forgets all that was
- * not synced. */
+/* The power of the broker's machine is cut, or with --cluster now of one of three, now of all. Its
+ * store lies on a disk that then forgets all that was not synced. */
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,9 +21,8 @@
 #include "run.h"
 #include "wait.h"
 
-#define EVERY_MS 2500
-
-static const struct fleet_options size = {.jobs = 1000, .rate = 100, .ack_wait_ms = 5000};
+static struct fleet_options size = {.jobs = 1000, .rate = 100, .ack_wait_ms = 5000};
+static int64_t every_ms = 2500;
 
 /* ---- the disk ---- */
 
@@ -72,59 +72,89 @@ static void the_disk_forgets_what_was_not_synced(void **state)
 
 /* ---- the broker on it ---- */
 
-static void cut_power(struct injector *injector, struct disk *disk)
-{
-    struct server *broker = &injector->fleet->brokers[0];
-    struct fault *fault = fault_add(&injector->faults, FAULT_LOSE_POWER, FAULT_ALL, 0);
+struct site {
+    struct fleet fleet;
+    struct injector injector;
+    struct disk disks[BROKERS];
+    unsigned cuts;
+};
 
-    server_kill(broker);
-    disk_lose_power(disk);
-    disk_get_power(disk);
-    server_restart(broker);
+/* Of the brokers from first on, at once. */
+static void cut_power(struct site *site, unsigned first, unsigned count)
+{
+    struct fault *fault = fault_add(&site->injector.faults, FAULT_LOSE_POWER, FAULT_ALL, 0);
+
+    for (unsigned i = first; i < first + count; i++)
+        server_kill(&site->fleet.brokers[i]);
+    for (unsigned i = first; i < first + count; i++) {
+        disk_lose_power(&site->disks[i]);
+        disk_get_power(&site->disks[i]);
+        server_restart(&site->fleet.brokers[i]);
+    }
     fault->end_ms = jj__clock_mono_ms();
 }
 
-static void begin(struct fleet *fleet, struct injector *injector, struct disk *disk, bool no_sync)
+static void cut_all(struct site *site)
+{
+    cut_power(site, 0, site->fleet.broker_count);
+}
+
+/* All, then one alone, then all again, then the next one. */
+static void cut_some(struct site *site)
+{
+    unsigned cut = site->cuts++;
+
+    if (cut % 2 == 0)
+        cut_all(site);
+    else
+        cut_power(site, cut / 2 % site->fleet.broker_count, 1);
+}
+
+static void begin(struct site *site, bool no_sync)
 {
     struct fleet_options options = size;
 
-    disk_begin(disk);
-    options.store = disk->path;
+    *site = (struct site){0};
     options.no_sync = no_sync;
-    fleet_begin(fleet, &options);
-    inject_begin(injector, fleet, 0, 0);
-    run_begin(fleet);
-    inject_start(injector);
+    for (unsigned i = 0; i < (size.cluster ? BROKERS : 1); i++) {
+        disk_begin(&site->disks[i]);
+        options.stores[i] = site->disks[i].path;
+    }
+    fleet_begin(&site->fleet, &options);
+    inject_begin(&site->injector, &site->fleet, 0, 0);
+    run_begin(&site->fleet);
+    inject_start(&site->injector);
 }
 
-static void end(struct fleet *fleet, struct injector *injector, struct disk *disk)
+static void end(struct site *site)
 {
-    fleet_end(fleet);
-    disk_end(disk);
-    free(injector->faults.list);
+    unsigned disks = site->fleet.broker_count;
+
+    fleet_end(&site->fleet);
+    for (unsigned i = 0; i < disks; i++)
+        disk_end(&site->disks[i]);
+    free(site->injector.faults.list);
 }
 
 static void what_is_synced_always_survives(void **state)
 {
     (void)state;
-    struct disk disk;
-    struct fleet fleet;
-    struct injector injector;
+    struct site site;
     struct findings findings = {0};
 
-    begin(&fleet, &injector, &disk, false);
-    int64_t next_ms = jj__clock_mono_ms() + EVERY_MS;
-    while (!run_producers_are_through(&fleet)) {
-        inject_turn(&injector);
+    begin(&site, false);
+    int64_t next_ms = jj__clock_mono_ms() + every_ms;
+    while (!run_producers_are_through(&site.fleet)) {
+        inject_turn(&site.injector);
         wait_a_moment();
         if (jj__clock_mono_ms() < next_ms)
             continue;
-        cut_power(&injector, &disk);
-        next_ms = jj__clock_mono_ms() + EVERY_MS;
+        cut_some(&site);
+        next_ms = jj__clock_mono_ms() + every_ms;
     }
-    bool content = run_finish(&fleet, &injector, &findings);
-    checker_print(&findings, &injector.faults);
-    end(&fleet, &injector, &disk);
+    bool content = run_finish(&site.fleet, &site.injector, &findings);
+    checker_print(&findings, &site.injector.faults);
+    end(&site);
     assert_true(content);
     assert_int_equal(findings.accepted, PRODUCERS * size.jobs);
 }
@@ -133,24 +163,22 @@ static void what_is_synced_always_survives(void **state)
 static void the_checker_sees_what_a_server_loses_that_does_not_sync(void **state)
 {
     (void)state;
-    struct disk disk;
-    struct fleet fleet;
-    struct injector injector;
+    struct site site;
     struct findings findings = {0};
 
-    begin(&fleet, &injector, &disk, true);
-    while (!run_producers_are_through(&fleet)) {
-        inject_turn(&injector);
+    begin(&site, true);
+    while (!run_producers_are_through(&site.fleet)) {
+        inject_turn(&site.injector);
         wait_a_moment();
     }
-    cut_power(&injector, &disk);
-    for (size_t i = 0; i < ACTORS; i++) {
-        actor_kill(&fleet.actors[i]);
-        if (!fleet.actors[i].finished)
-            actor_start(&fleet, &fleet.actors[i], NULL, 0, 0);
+    cut_all(&site);
+    for (struct actor *actor = site.fleet.actors; actor < site.fleet.actors + ACTORS; actor++) {
+        actor_kill(actor);
+        if (!actor->finished)
+            actor_start(&site.fleet, actor, NULL, 0, 0);
     }
-    run_finish(&fleet, &injector, &findings);
-    end(&fleet, &injector, &disk);
+    run_finish(&site.fleet, &site.injector, &findings);
+    end(&site);
     assert_true(findings.lost > 0);
 }
 
@@ -161,7 +189,7 @@ static int begin_all(void **state)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_disk_forgets_what_was_not_synced),
@@ -169,5 +197,10 @@ int main(void)
         cmocka_unit_test(the_checker_sees_what_a_server_loses_that_does_not_sync),
     };
 
+    if (argc > 1 && strcmp(argv[argc - 1], "--cluster") == 0) {
+        size.cluster = true;
+        size.jobs *= 5;
+        every_ms *= 6; /* they must find leaders first */
+    }
     return cmocka_run_group_tests_name("power", tests, begin_all, NULL);
 }
