@@ -2,8 +2,8 @@
 /* jj_adapter_sqlite when the disk fails or the process dies, at every place in turn.
  *
  * SQLite's calls to the system go through a layer of our own, which counts them and makes one fail,
- * or all from there on, or kills the process. What is written has a pattern: from the offset that
- * was committed last follows what every row must be. */
+ * or all from there on, or those of one kind, or kills the process. What is written has a pattern:
+ * from the offset that was committed last follows what every row must be. */
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -37,16 +37,49 @@ struct layer_file {
     sqlite3_file *real;
 };
 
+enum call {
+    CALL_ANY,
+    CALL_OPEN,
+    CALL_DELETE,
+    CALL_ACCESS,
+    CALL_READ,
+    CALL_WRITE,
+    CALL_TRUNCATE,
+    CALL_SYNC,
+    CALL_SIZE,
+    CALL_LOCK,
+    CALL_UNLOCK,
+    CALL_SHM_MAP,
+    CALL_SHM_LOCK,
+    CALL_SHM_UNLOCK,
+    CALLS
+};
+
+static const char *const call_names[CALLS] = {
+    "any",  "open", "delete", "access", "read",    "write",    "truncate",
+    "sync", "size", "lock",   "unlock", "shm map", "shm lock", "shm unlock",
+};
+
 static struct {
-    int calls;     /* so far */
+    enum call only;
+    int calls;     /* so far, of these */
     int fail_at;   /* this one; 0: none */
     bool for_good; /* and all that follow */
     bool die;      /* instead of failing */
     int code;      /* to fail with */
 } fault;
 
-static bool fails(void)
+/* To die at another one is to die before the next of these. */
+static bool changes_something(enum call call)
 {
+    return call == CALL_OPEN || call == CALL_DELETE || call == CALL_WRITE ||
+           call == CALL_TRUNCATE || call == CALL_SYNC;
+}
+
+static bool fails(enum call call)
+{
+    if ((fault.only != CALL_ANY && fault.only != call) || (fault.die && !changes_something(call)))
+        return false;
     fault.calls++;
     if (fault.fail_at == 0 || fault.calls < fault.fail_at ||
         (fault.calls > fault.fail_at && !fault.for_good))
@@ -73,12 +106,13 @@ static int layer_close(sqlite3_file *file)
 
 static int layer_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at)
 {
-    return fails() ? SQLITE_IOERR_READ : real(file)->pMethods->xRead(real(file), bytes, len, at);
+    return fails(CALL_READ) ? SQLITE_IOERR_READ
+                            : real(file)->pMethods->xRead(real(file), bytes, len, at);
 }
 
 static int layer_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
 {
-    if (!fails())
+    if (!fails(CALL_WRITE))
         return real(file)->pMethods->xWrite(real(file), bytes, len, at);
     /* Half of it arrives. */
     real(file)->pMethods->xWrite(real(file), bytes, len / 2, at);
@@ -87,7 +121,8 @@ static int layer_write(sqlite3_file *file, const void *bytes, int len, sqlite3_i
 
 static int layer_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-    return fails() ? SQLITE_IOERR_TRUNCATE : real(file)->pMethods->xTruncate(real(file), size);
+    return fails(CALL_TRUNCATE) ? SQLITE_IOERR_TRUNCATE
+                                : real(file)->pMethods->xTruncate(real(file), size);
 }
 
 /* Nobody pulls the plug here, so nothing needs to reach the disk. */
@@ -95,27 +130,33 @@ static int layer_sync(sqlite3_file *file, int flags)
 {
     (void)file;
     (void)flags;
-    return fails() ? SQLITE_IOERR_FSYNC : SQLITE_OK;
+    return fails(CALL_SYNC) ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 
 static int layer_size(sqlite3_file *file, sqlite3_int64 *size_out)
 {
-    return fails() ? SQLITE_IOERR_FSTAT : real(file)->pMethods->xFileSize(real(file), size_out);
+    return fails(CALL_SIZE) ? SQLITE_IOERR_FSTAT
+                            : real(file)->pMethods->xFileSize(real(file), size_out);
 }
 
 static int layer_lock(sqlite3_file *file, int lock)
 {
-    return real(file)->pMethods->xLock(real(file), lock);
+    return fails(CALL_LOCK) ? failure(SQLITE_IOERR_LOCK)
+                            : real(file)->pMethods->xLock(real(file), lock);
 }
 
+/* Where it can fail, as on a network, the system has let go before. */
 static int layer_unlock(sqlite3_file *file, int lock)
 {
-    return real(file)->pMethods->xUnlock(real(file), lock);
+    int code = real(file)->pMethods->xUnlock(real(file), lock);
+
+    return fails(CALL_UNLOCK) ? SQLITE_IOERR_UNLOCK : code;
 }
 
 static int layer_check_lock(sqlite3_file *file, int *out)
 {
-    return real(file)->pMethods->xCheckReservedLock(real(file), out);
+    return fails(CALL_LOCK) ? SQLITE_IOERR_CHECKRESERVEDLOCK
+                            : real(file)->pMethods->xCheckReservedLock(real(file), out);
 }
 
 static int layer_control(sqlite3_file *file, int op, void *arg)
@@ -135,13 +176,19 @@ static int layer_characteristics(sqlite3_file *file)
 
 static int layer_shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **out)
 {
-    return fails() ? SQLITE_IOERR_SHMMAP
-                   : real(file)->pMethods->xShmMap(real(file), region, size, extend, out);
+    return fails(CALL_SHM_MAP)
+               ? SQLITE_IOERR_SHMMAP
+               : real(file)->pMethods->xShmMap(real(file), region, size, extend, out);
 }
 
 static int layer_shm_lock(sqlite3_file *file, int offset, int count, int flags)
 {
-    return real(file)->pMethods->xShmLock(real(file), offset, count, flags);
+    if ((flags & SQLITE_SHM_UNLOCK) == 0 && fails(CALL_SHM_LOCK))
+        return failure(SQLITE_IOERR_SHMLOCK);
+    int code = real(file)->pMethods->xShmLock(real(file), offset, count, flags);
+    if ((flags & SQLITE_SHM_UNLOCK) != 0 && fails(CALL_SHM_UNLOCK))
+        return SQLITE_IOERR_SHMLOCK;
+    return code;
 }
 
 static void layer_shm_barrier(sqlite3_file *file)
@@ -184,7 +231,7 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
     (void)vfs;
     layer->file.pMethods = NULL;
     layer->real = (sqlite3_file *)(layer + 1);
-    if (fails())
+    if (fails(CALL_OPEN))
         return SQLITE_CANTOPEN;
     int code = system_vfs->xOpen(system_vfs, name, layer->real, flags, out);
     if (code == SQLITE_OK)
@@ -196,7 +243,14 @@ static int layer_delete(sqlite3_vfs *vfs, const char *name, int sync)
 {
     (void)vfs;
     (void)sync;
-    return fails() ? SQLITE_IOERR_DELETE : system_vfs->xDelete(system_vfs, name, 0);
+    return fails(CALL_DELETE) ? SQLITE_IOERR_DELETE : system_vfs->xDelete(system_vfs, name, 0);
+}
+
+static int layer_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
+{
+    (void)vfs;
+    return fails(CALL_ACCESS) ? SQLITE_IOERR_ACCESS
+                              : system_vfs->xAccess(system_vfs, name, flags, out);
 }
 
 static int install_layer(void **state)
@@ -209,6 +263,7 @@ static int install_layer(void **state)
     layer_vfs.pNext = NULL;
     layer_vfs.xOpen = layer_open;
     layer_vfs.xDelete = layer_delete;
+    layer_vfs.xAccess = layer_access;
     return sqlite3_vfs_register(&layer_vfs, 1) == SQLITE_OK ? 0 : -1;
 }
 
@@ -392,13 +447,14 @@ static void begin_anew(void)
 /* ---- the disk ---- */
 
 /* True if the call to fail was reached. */
-static bool survives_one_failure(int fail_at, int code)
+static bool survives_one_failure(enum call only, int fail_at, int code)
 {
     void *storage = NULL;
     uint64_t step = 0;
 
     start_with(2);
     forget_closing();
+    fault.only = only;
     fault.calls = 0;
     fault.fail_at = fail_at;
     fault.code = code;
@@ -428,15 +484,17 @@ static bool survives_one_failure(int fail_at, int code)
     return reached;
 }
 
+/* Reads and locks are many and much alike: not each of them. */
 static void a_call_that_fails_once_is_survived(void **state)
 {
-    (void)state;
-    int at = 1;
+    int tried = 0;
 
-    while (survives_one_failure(at, 0))
-        at++;
-    print_message("%d calls\n", at - 1);
-    assert_true(at > 100);
+    (void)state;
+    for (enum call call = CALL_ANY + 1; call < CALLS; call++)
+        for (int at = 1; survives_one_failure(call, at, 0); tried++)
+            at += call == CALL_READ || call >= CALL_LOCK ? 1 + at / 4 : 1;
+    print_message("%d calls\n", tried);
+    assert_true(tried > 100);
 }
 
 static void a_disk_that_is_full_for_a_moment_is_survived(void **state)
@@ -444,18 +502,30 @@ static void a_disk_that_is_full_for_a_moment_is_survived(void **state)
     (void)state;
     int at = 1;
 
-    while (survives_one_failure(at, SQLITE_FULL))
-        at += 5;
+    while (survives_one_failure(CALL_WRITE, at, SQLITE_FULL))
+        at += 2;
+}
+
+static void a_lock_that_a_stranger_holds_for_a_moment_is_survived(void **state)
+{
+    int at = 1;
+
+    (void)state;
+    while (survives_one_failure(CALL_LOCK, at, SQLITE_BUSY))
+        at++;
+    for (at = 1; survives_one_failure(CALL_SHM_LOCK, at, SQLITE_BUSY);)
+        at++;
 }
 
 /* From some call on all fail; then the disk is well again. */
-static bool survives_an_outage(int fail_at)
+static bool survives_an_outage(enum call only, int fail_at)
 {
     void *storage = NULL;
     uint64_t step = 0, committed = 2;
 
     start_with(2);
     forget_closing();
+    fault.only = only;
     fault.calls = 0;
     fault.fail_at = fail_at;
     fault.for_good = true;
@@ -486,8 +556,55 @@ static void a_disk_that_fails_for_a_while_is_survived(void **state)
     (void)state;
     int at = 1;
 
-    while (survives_an_outage(at))
+    while (survives_an_outage(CALL_ANY, at))
         at += 4;
+}
+
+/* It stays open meanwhile, and goes on where it was. */
+static bool goes_on_after_an_outage(enum call only, int fail_at)
+{
+    void *storage;
+    uint64_t step = 0, committed = 2;
+
+    start_with(2);
+    assert_ok(adapter->open(path, &storage, &err));
+    fault.only = only;
+    fault.calls = 0;
+    fault.fail_at = fail_at;
+    fault.for_good = true;
+    for (int i = 0; i < 3; i++) {
+        jj_status s = run_step(storage, committed + 1);
+        assert_may_recover(s);
+        committed += s == JJ_OK;
+    }
+    assert_may_recover(check_all(storage, &step));
+    bool reached = fault.calls >= fail_at;
+    fault.fail_at = 0;
+    assert_ok(check_all(storage, &step));
+    assert_in_range(step, committed, committed + 1);
+    assert_ok(run_step(storage, step + 1));
+    adapter->close(storage);
+    assert_ok(adapter->open(path, &storage, &err));
+    assert_ok(check_all(storage, &committed));
+    assert_int_equal(committed, step + 1);
+    adapter->close(storage);
+    begin_anew();
+    return reached;
+}
+
+/* The first of its calls, or the first but one, and so on, and all after it. */
+static void a_kind_of_call_that_fails_for_a_while_is_survived(void **state)
+{
+    (void)state;
+    for (enum call call = CALL_ANY + 1; call < CALLS; call++) {
+        int at = 1, open_at = 1;
+        while (survives_an_outage(call, at))
+            at += 1 + at / 2;
+        while (goes_on_after_an_outage(call, open_at))
+            open_at += 1 + open_at / 2;
+        print_message("%s: %d, %d\n", call_names[call], at, open_at);
+        assert_true(at > 1);
+    }
 }
 
 /* What really happens when there is no room for more. */
@@ -703,7 +820,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_call_that_fails_once_is_survived),
         TEST(a_disk_that_is_full_for_a_moment_is_survived),
+        TEST(a_lock_that_a_stranger_holds_for_a_moment_is_survived),
         TEST(a_disk_that_fails_for_a_while_is_survived),
+        TEST(a_kind_of_call_that_fails_for_a_while_is_survived),
         TEST(a_full_disk_loses_nothing),
         TEST(a_process_may_be_killed_at_any_call),
         TEST(a_log_that_is_lost_after_that_does_no_harm),
