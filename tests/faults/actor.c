@@ -9,8 +9,8 @@
  *     actor handler  -   DIR NUMBER         for a job in the environment: of "jetjobs worker"
  *
  * OPTIONS are NAME=VALUE: point, nth (die there), shift (ms of the wall clock), ack_wait (ms),
- * replicas; of a producer also from, to (jobs) and rate (a second); of a worker wrong (1: it tells
- * the broker that a job is over before it runs). */
+ * replicas; of a producer also from, to (jobs) and rate (a second); of a worker wrong (a mistake
+ * of plan.h). */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +36,7 @@ static struct options {
     unsigned nth;
     int64_t shift_ms, ack_wait_ms, rate;
     uint32_t replicas, from, to;
-    bool wrong;
+    enum plan_mistake wrong;
 } options;
 
 static int trail;
@@ -149,6 +149,8 @@ static jj_verdict work(jj_attempt *attempt, void *user)
     if (sscanf(jj_attempt_id(attempt), "p%u-%u", &producer, &n) != 2)
         return jj_fail(attempt, "no job of ours");
     run_job(producer, n, jj_attempt_number(attempt));
+    if (options.wrong == PLAN_RUN_TWICE && plan_runs_twice(n))
+        run_job(producer, n, jj_attempt_number(attempt));
     return end_run(attempt, n);
 }
 
@@ -345,7 +347,7 @@ static bool read_option(const char *text)
     if (strncmp(text, "point=", 6) == 0)
         options.point = value;
     if (strncmp(text, "wrong=", 6) == 0)
-        options.wrong = value[0] == '1';
+        options.wrong = (enum plan_mistake)(value[0] - '0');
     return true;
 }
 
@@ -364,7 +366,7 @@ int main(int argc, char **argv)
             return 2;
     hooks_die_at(options.point, options.nth);
     hooks_shift_clock(options.shift_ms);
-    if (options.wrong)
+    if (options.wrong == PLAN_ACK_FIRST)
         hooks_ack_first();
     if (strcmp(options.role, "handler") == 0)
         return be_handler();

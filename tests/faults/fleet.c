@@ -141,8 +141,8 @@ void actor_start(struct fleet *fleet, struct actor *actor, const char *point, un
         OPTION("to=%u", fleet->jobs);
         OPTION("rate=%u", fleet->rate);
     }
-    if (fleet->wrong)
-        OPTION("wrong=1");
+    if (fleet->wrong != PLAN_NO_MISTAKE)
+        OPTION("wrong=%d", fleet->wrong);
 #undef OPTION
     run_actor(fleet, actor, args);
     actor->point = point;
@@ -213,6 +213,7 @@ void fleet_begin(struct fleet *fleet, const struct fleet_options *options)
 
     *fleet = (struct fleet){.broker_count = options->cluster ? BROKERS : 1,
                             .sync_always = !options->no_sync,
+                            .wrong = options->wrong,
                             .ack_wait_ms = options->ack_wait_ms,
                             .rate = options->rate,
                             .jobs = options->jobs};

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "plan.h"
 #include "proxy.h"
 #include "server.h"
 
@@ -38,12 +39,13 @@ struct fleet {
     bool sync_always;
     struct actor actors[ACTORS];
     int64_t ack_wait_ms;
-    unsigned rate; /* jobs a second of each producer */
-    unsigned jobs; /* of each producer */
-    bool wrong;    /* workers acknowledge before they run */
+    unsigned rate;           /* jobs a second of each producer */
+    unsigned jobs;           /* of each producer */
+    enum plan_mistake wrong; /* of its workers */
 };
 
 struct fleet_options {
+    enum plan_mistake wrong;
     bool cluster;
     bool no_sync;                /* of each message; as servers come */
     const char *stores[BROKERS]; /* of the brokers; NULL: their own */

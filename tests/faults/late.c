@@ -32,13 +32,14 @@ static struct {
     atomic_bool stop;
     int port, fd; /* fd -1: not connected */
     int64_t limit_ms, sent_ms;
+    bool known; /* there was an answer: before its consumer is made, there is none */
     bool waits; /* for the answer to what was sent */
     struct fault_list seen;
 } watch;
 
 static void note_answer(int64_t now_ms)
 {
-    if (watch.waits && now_ms - watch.sent_ms >= watch.limit_ms)
+    if (watch.waits && watch.known && now_ms - watch.sent_ms >= watch.limit_ms)
         fault_add(&watch.seen, FAULT_LATE_BROKER, FAULT_ALL, 0)->begin_ms = watch.sent_ms;
     watch.waits = false;
 }
@@ -84,8 +85,10 @@ static void hear(int64_t now_ms)
     text[len < 0 ? 0 : len] = '\0';
     if (strstr(text, "PING\r\n") != NULL)
         say("PONG\r\n");
-    if (strstr(text, "MSG faults.late") != NULL)
+    if (strstr(text, "MSG faults.late") != NULL) {
         note_answer(now_ms);
+        watch.known = true;
+    }
 }
 
 static void *look(void *arg)
@@ -99,7 +102,7 @@ static void *look(void *arg)
             connect_again();
         else if (wait.revents != 0)
             hear(now_ms);
-        if (watch.fd < 0 || watch.waits || now_ms - watch.sent_ms < EVERY_MS)
+        if (watch.fd < 0 || (watch.waits && watch.known) || now_ms - watch.sent_ms < EVERY_MS)
             continue;
         watch.sent_ms = now_ms;
         watch.waits = true;
@@ -117,7 +120,7 @@ void late_begin(int port, int64_t limit_ms)
     watch.fd = -1;
     watch.limit_ms = limit_ms;
     watch.sent_ms = 0;
-    watch.waits = false;
+    watch.known = watch.waits = false;
     watch.seen = (struct fault_list){0};
     atomic_store(&watch.stop, false);
     assert_int_equal(pthread_create(&watch.thread, NULL, look, NULL), 0);

@@ -61,6 +61,17 @@ static inline void plan_id(uint32_t producer, uint32_t n, char out[32])
     snprintf(out, 32, "p%u-%u", (unsigned)producer, (unsigned)n);
 }
 
+/* What a deliberately wrong worker does. */
+enum plan_mistake {
+    PLAN_NO_MISTAKE,
+    PLAN_ACK_FIRST, /* tells the broker that a job is over before it runs */
+    PLAN_RUN_TWICE  /* runs some jobs twice */
+};
+static inline bool plan_runs_twice(uint32_t n)
+{
+    return n % 20 == 5;
+}
+
 /* The trails are lines in files, each written by one write(2): so they outlive the process that
  * wrote them, which is what is killed here; the machine is not. Times are those of the steady
  * clock, which all processes of the machine share, and of the true wall clock.
