@@ -34,19 +34,37 @@ bool run_producers_are_through(const struct fleet *fleet)
     return true;
 }
 
-/* Of the jobs, those that the workers have not acknowledged. */
-static uint64_t jobs_left(struct nats_client *client)
+/* What a consumer has not given to anybody who acknowledged it. */
+static uint64_t left_of(struct nats_client *client, const char *stream, const char *consumer)
 {
-    int64_t waiting = nats_client_consumer_number(client, "JOBS", PLAN_JOB, "num_pending");
-    int64_t held = nats_client_consumer_number(client, "JOBS", PLAN_JOB, "num_ack_pending");
+    int64_t waiting = nats_client_consumer_number(client, stream, consumer, "num_pending");
+    int64_t held = nats_client_consumer_number(client, stream, consumer, "num_ack_pending");
 
     return (uint64_t)(waiting > 0 ? waiting : 0) + (uint64_t)(held > 0 ? held : 0);
+}
+
+/* Schedules that have not fired, and what is due and has not been moved. */
+static uint64_t scheduled_left(struct nats_client *client)
+{
+    json_t *info = nats_client_api(client, "STREAM.INFO.JOBS_SCHEDULE",
+                                   json_pack("{s:s}", "subjects_filter", "jobs.schedule.>"));
+    const json_t *subjects = json_object_get(json_object_get(info, "state"), "subjects");
+    uint64_t schedules = json_object_size(subjects); /* each has one message */
+
+    json_decref(info);
+    return schedules + left_of(client, "JOBS_SCHEDULE", "due");
 }
 
 /* The schedule before and after the jobs: they go from one to the other, and back. */
 static uint64_t messages_left(struct nats_client *client)
 {
-    return nats_client_stream_messages(client, "JOBS_SCHEDULE") + jobs_left(client) +
+    return scheduled_left(client) + left_of(client, "JOBS", PLAN_JOB) + scheduled_left(client);
+}
+
+/* Once nothing is left: what the streams hold all the same. */
+static size_t messages_kept(struct nats_client *client)
+{
+    return nats_client_stream_messages(client, "JOBS") +
            nats_client_stream_messages(client, "JOBS_SCHEDULE");
 }
 
@@ -91,7 +109,7 @@ static void drain(struct injector *injector, struct findings *findings)
             wait_a_moment();
         }
     findings->left_over = left;
-    findings->kept = left > 0 ? 0 : nats_client_stream_messages(client, "JOBS");
+    findings->kept = left > 0 ? 0 : messages_kept(client);
     findings->holes = count_holes(client, "JOBS_EVENTS");
     nats_client_close(client);
     census_take(injector->fleet, &findings->census);
