@@ -105,12 +105,12 @@ static void ask_all(struct doctor *doctor)
     ask(doctor, "$SYS.REQ.ACCOUNT.PING.STATZ", NULL, &doctor->server);
 }
 
-jj_status jj__doctor_run(jj_client *client, const json_t *jsz,
+jj_status jj__doctor_run(jj_client *client, const struct doctor_monitor *monitor,
                          void (*take)(void *ctx, const struct finding *finding), void *ctx,
                          jj_error *err)
 {
     struct doctor doctor = {.client = client,
-                            .jsz = jsz,
+                            .monitor = monitor,
                             .deadline_ms = jj__clock_mono_ms() + client->options.timeout_ms,
                             .take = take,
                             .ctx = ctx};

@@ -27,10 +27,15 @@ struct finding {
     const char *todo;  /* what to do about it */
 };
 
-/* Look at all, and hand on what was found; borrowed for the call. jsz: what the server's monitoring
- * tells, NULL if nothing. UNAVAILABLE: the broker went away meanwhile. Thread: any but the
- * broker's. */
-jj_status jj__doctor_run(jj_client *client, const json_t *jsz,
+/* What the server's monitoring tells; NULL: nothing. */
+struct doctor_monitor {
+    json_t *jsz;
+    json_t *healthz;
+};
+
+/* Look at all, and hand on what was found; all is borrowed for the call. UNAVAILABLE: the broker
+ * went away meanwhile. Thread: any but the broker's. */
+jj_status jj__doctor_run(jj_client *client, const struct doctor_monitor *monitor,
                          void (*take)(void *ctx, const struct finding *finding), void *ctx,
                          jj_error *err);
 
@@ -47,7 +52,7 @@ struct doctor_fact {
 
 struct doctor {
     jj_client *client;
-    const json_t *jsz; /* NULL: not known */
+    const struct doctor_monitor *monitor;
     int64_t deadline_ms;
     int64_t now_ms;            /* Unix time when the account answered */
     struct doctor_fact server; /* who it is, as it tells any user */

@@ -69,9 +69,9 @@ static void check_server(struct doctor *doctor)
 /* Clients are not told. */
 static void check_sync(struct doctor *doctor)
 {
-    const json_t *config = json_object_get(doctor->jsz, "config");
+    const json_t *config = json_object_get(doctor->monitor->jsz, "config");
 
-    if (doctor->jsz == NULL)
+    if (doctor->monitor->jsz == NULL)
         jj__doctor_say(doctor, SEVERITY_NOTE, SERVER,
                        "see that its configuration has sync_interval: always, or name its "
                        "monitoring by --monitor",
@@ -83,6 +83,20 @@ static void check_sync(struct doctor *doctor)
             "messages are acknowledged before they are on disk, and synced every %lld s: "
             "a power cut may take acknowledged jobs",
             (long long)(jj__doctor_number(config, "sync_interval") / 1000000000));
+}
+
+/* A stream that could not be written to its disk is among what it tells, and no client is told. */
+static void check_health(struct doctor *doctor)
+{
+    const json_t *healthz = doctor->monitor->healthz;
+    const char *status = json_string_value(json_object_get(healthz, "status"));
+    const char *error = json_string_value(json_object_get(healthz, "error"));
+
+    if (status != NULL && strcmp(status, "ok") != 0)
+        jj__doctor_say(doctor, SEVERITY_ERROR, SERVER,
+                       "if it can't write to its disk, make room and restart it: it does not write "
+                       "to that stream again before",
+                       "it says that it is not well: %.300s", error == NULL ? status : error);
 }
 
 static void check_room(struct doctor *doctor, const char *about, const char *todo, int64_t used,
@@ -103,8 +117,8 @@ static void check_storage(struct doctor *doctor)
                jj__doctor_number(account, "storage"),
                jj__doctor_number(json_object_get(account, "limits"), "max_storage"));
     check_room(doctor, SERVER, "raise its max_file_store, or keep less history",
-               jj__doctor_number(doctor->jsz, "storage"),
-               jj__doctor_number(json_object_get(doctor->jsz, "config"), "max_storage"));
+               jj__doctor_number(doctor->monitor->jsz, "storage"),
+               jj__doctor_number(json_object_get(doctor->monitor->jsz, "config"), "max_storage"));
 }
 
 static void check_clock(struct doctor *doctor)
@@ -165,8 +179,8 @@ static void check_sqlite(struct doctor *doctor)
 void jj__doctor_check_broker(struct doctor *doctor)
 {
     static void (*const checks[])(struct doctor * doctor) = {
-        check_server,      check_sync,  check_storage, check_clock,
-        check_permissions, check_index, check_sqlite};
+        check_server, check_sync,        check_health, check_storage,
+        check_clock,  check_permissions, check_index,  check_sqlite};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
         checks[i](doctor);

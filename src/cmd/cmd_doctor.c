@@ -76,7 +76,7 @@ static const struct cmd_option options[] = {
     {0},
 };
 
-static int look(const struct program *program, const json_t *jsz)
+static int look(const struct program *program, const struct doctor_monitor *told)
 {
     struct report report = {.json = program->json};
     int ending = ENDING_DONE;
@@ -85,7 +85,7 @@ static int look(const struct program *program, const json_t *jsz)
 
     if (client == NULL)
         return ending;
-    if (jj__doctor_run(client, jsz, take, &report, &err) != JJ_OK)
+    if (jj__doctor_run(client, told, take, &report, &err) != JJ_OK)
         ending = program_failed(client, &err);
     else if (report.wrong > 0)
         ending = ENDING_FAILED;
@@ -95,17 +95,24 @@ static int look(const struct program *program, const json_t *jsz)
     return ending;
 }
 
+static jj_status ask_monitor(struct doctor_monitor *told, jj_error *err)
+{
+    jj_status s = monitor_get(monitor, "jsz", "server_id", &told->jsz, err);
+
+    return s == JJ_OK ? monitor_get(monitor, "healthz", "status", &told->healthz, err) : s;
+}
+
 static int run(const struct program *program, int argc, char **argv)
 {
-    json_t *jsz = NULL;
+    struct doctor_monitor told = {0};
     jj_error err = {0};
 
     (void)argc;
     (void)argv;
-    if (monitor != NULL && monitor_get(monitor, &jsz, &err) != JJ_OK)
-        return program_fail(&err);
-    int ending = look(program, jsz);
-    json_decref(jsz);
+    int ending = monitor == NULL || ask_monitor(&told, &err) == JJ_OK ? look(program, &told)
+                                                                      : program_fail(&err);
+    json_decref(told.jsz);
+    json_decref(told.healthz);
     return ending;
 }
 

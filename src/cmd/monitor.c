@@ -124,12 +124,13 @@ static jj_status connect_to(const struct address *address, int *fd_out, jj_error
 }
 
 /* All that comes until the other side closes. */
-static jj_status talk(int fd, const struct address *address, struct buf *answer, jj_error *err)
+static jj_status talk(int fd, const struct address *address, const char *what, struct buf *answer,
+                      jj_error *err)
 {
     char bytes[4096];
     ssize_t got = 1;
-    int len = snprintf(bytes, sizeof(bytes), "GET %s/jsz HTTP/1.0\r\nHost: %s\r\n\r\n",
-                       address->path, address->host);
+    int len = snprintf(bytes, sizeof(bytes), "GET %s/%s HTTP/1.0\r\nHost: %s\r\n\r\n",
+                       address->path, what, address->host);
 
     if (send(fd, bytes, (size_t)len, MSG_NOSIGNAL) != len)
         got = -1;
@@ -146,22 +147,23 @@ static jj_status talk(int fd, const struct address *address, struct buf *answer,
                                                  : jj__fail(err, JJ_ERR_NO_MEMORY, "answer");
 }
 
-/* What stands behind its headers; NULL: it is nothing of a nats-server. */
-static json_t *read_body(const struct buf *answer)
+/* What stands behind its headers; NULL: it is nothing of a nats-server. Where that is not well its
+ * status says so, too. */
+static json_t *read_body(const struct buf *answer, const char *key)
 {
     const char *body = answer->failed ? NULL : strstr(answer->data, "\r\n\r\n");
 
-    if (body == NULL || strncmp(answer->data, "HTTP/1.", 7) != 0 ||
-        strncmp(answer->data + 8, " 200 ", 5) != 0)
+    if (body == NULL || strncmp(answer->data, "HTTP/1.", 7) != 0)
         return NULL;
-    json_t *jsz = json_loads(body, 0, NULL);
-    if (json_is_string(json_object_get(jsz, "server_id")))
-        return jsz;
-    json_decref(jsz);
+    json_t *json = json_loads(body, 0, NULL);
+    if (json_is_string(json_object_get(json, key)))
+        return json;
+    json_decref(json);
     return NULL;
 }
 
-jj_status monitor_get(const char *url, json_t **jsz_out, jj_error *err)
+jj_status monitor_get(const char *url, const char *what, const char *key, json_t **answer_out,
+                      jj_error *err)
 {
     struct address address;
     struct buf answer = {.max = ANSWER_MAX};
@@ -175,13 +177,13 @@ jj_status monitor_get(const char *url, json_t **jsz_out, jj_error *err)
     jj_status s = connect_to(&address, &fd, err);
     if (s != JJ_OK)
         return s;
-    s = talk(fd, &address, &answer, err);
+    s = talk(fd, &address, what, &answer, err);
     close(fd);
-    json_t *jsz = s == JJ_OK ? read_body(&answer) : NULL;
+    json_t *json = s == JJ_OK ? read_body(&answer, key) : NULL;
     jj__buf_done(&answer);
-    if (s == JJ_OK && jsz == NULL)
+    if (s == JJ_OK && json == NULL)
         return jj__fail(err, JJ_ERR_PROTOCOL, "%.200s is not the monitoring of a nats-server", url);
     if (s == JJ_OK)
-        *jsz_out = jsz;
+        *answer_out = json;
     return s;
 }

@@ -8,9 +8,10 @@
 
 #include <jetjobs/status.h>
 
-/* Get <url>/jsz, as the server is set up for JetStream; url is http://HOST[:PORT][/PATH]. Free it
- * with json_decref(). INVALID: that is no such url. UNAVAILABLE: nobody answers there. PROTOCOL:
- * somebody else does. */
-JJ_MUST_CHECK jj_status monitor_get(const char *url, json_t **jsz_out, jj_error *err);
+/* Get <url>/<what>, such as "jsz", whose answer has a text of that key; url is
+ * http://HOST[:PORT][/PATH]. Free it with json_decref(). INVALID: that is no such url. UNAVAILABLE:
+ * nobody answers there. PROTOCOL: somebody else does. */
+JJ_MUST_CHECK jj_status monitor_get(const char *url, const char *what, const char *key,
+                                    json_t **answer_out, jj_error *err);
 
 #endif

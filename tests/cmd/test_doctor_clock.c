@@ -50,7 +50,7 @@ static const char *doctor_with(struct clinic *clinic, int64_t ms, const char *ab
     wanted = (struct wanted){.about = about};
     atomic_store(&shift_ms, ms);
     if (jj_open(&options, &client, &err) != JJ_OK ||
-        jj__doctor_run(client, NULL, note_wanted, &wanted, &err) != JJ_OK)
+        jj__doctor_run(client, &(struct doctor_monitor){0}, note_wanted, &wanted, &err) != JJ_OK)
         fail_msg("%s", err.text);
     jj_close(client);
     atomic_store(&shift_ms, 0);

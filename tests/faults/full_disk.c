@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "cli.h"
 #include "clock.h"
 #include "crew.h"
 #include "mounts.h"
@@ -31,7 +32,7 @@ static char disk[TEMP_PATH_SIZE];
 /* JetStream must not see the end of the disk coming, and stop before. */
 static int begin(void **state)
 {
-    char config[TEMP_PATH_SIZE + 128];
+    char config[TEMP_PATH_SIZE + 192];
 
     mounts_of_our_own();
     temp_dir_make(disk);
@@ -39,7 +40,9 @@ static int begin(void **state)
     crew_begin(state);
     struct crew *crew = *state;
     snprintf(config, sizeof(config),
-             "jetstream { store_dir: \"%s\", sync_interval: always, max_file: 16GB }", disk);
+             "http: \"127.0.0.1:%d\"\n"
+             "jetstream { store_dir: \"%s\", sync_interval: always, max_file: 16GB }",
+             crew->server.spare_port, disk);
     server_restart_with(&crew->server,
                         &(struct server_options){.no_jetstream = true, .config = config});
     return 0;
@@ -125,6 +128,17 @@ static void wait_over(struct crew *crew)
     assert_true(nats_client_wait_consumer(crew->stranger, "JOBS", "big", "num_ack_pending", 0));
 }
 
+static void expect_of_doctor(struct crew *crew, const char *words, bool said)
+{
+    const struct cli cli = {.program = JETJOBS_PROGRAM, .url = crew->server.url};
+    char monitor[64];
+
+    snprintf(monitor, sizeof(monitor), "http://127.0.0.1:%d", crew->server.spare_port);
+    const char *output = cli_output(&cli, CLI_ARGS("doctor", "--monitor", monitor), 1);
+    if ((strstr(output, words) != NULL) != said)
+        fail_msg("'%s' is%s in: %s", words, said ? " not" : "", output);
+}
+
 static void a_full_disk_takes_no_accepted_job(void **state)
 {
     struct crew *crew = *state;
@@ -136,9 +150,11 @@ static void a_full_disk_takes_no_accepted_job(void **state)
     unsigned accepted = enqueue_until_full(crew);
     assert_true(accepted > 0);
     assert_int_equal(mount("tmpfs", disk, "tmpfs", MS_REMOUNT, MORE), 0);
+    expect_of_doctor(crew, "error: server: it says that it is not well: JetStream stream", true);
     server_restart(&crew->server);
     assert_true(wait_until(is_accepted, &(struct attempt){crew, accepted}, WAIT_MS));
     wait_over(crew);
+    expect_of_doctor(crew, "not well", false);
     for (unsigned n = 0; n <= accepted; n++)
         assert_true(has_run(crew, n));
     print_message("%u jobs, %zu runs\n", accepted + 1, crew_runs(crew, NULL));
