@@ -49,6 +49,8 @@ struct reader {
     bool in_pass;
     bool found; /* the pass that is under way has found something */
     bool held;
+    bool counting;    /* what is under way is to say how many wait, and is not handed on */
+    int64_t count_ms; /* when that is to be asked again */
     bool complained;
     int64_t next_ms; /* when the next pass is to begin; INT64_MAX: not wanted */
     int64_t poll_ms; /* when it begins although nobody wants it */
@@ -65,6 +67,7 @@ static void drop_batch(struct reader *reader)
 {
     jj__broker_port_close(reader->answers);
     reader->answers = NULL;
+    reader->counting = false;
 }
 
 /* The batch came to nothing: its pass goes on later. */
@@ -132,6 +135,11 @@ static void take_message(struct reader *reader, struct broker_msg *msg)
         return;
     }
     reader->pending = number_of(msg, "Nats-Num-Pending");
+    if (reader->counting) {
+        reader->pending++;
+        jj__msg_free(msg);
+        return;
+    }
     if (seq <= reader->seq) {
         jj__msg_free(msg);
         return;
@@ -229,6 +237,10 @@ static void take(void *ctx, struct broker_msg *msg)
 {
     struct reader *reader = ctx;
 
+    if (msg == NULL && reader->counting) {
+        drop_batch(reader);
+        return;
+    }
     if (msg == NULL) {
         look_at_next(reader);
         return;
@@ -240,7 +252,11 @@ static void take(void *ctx, struct broker_msg *msg)
     }
     uint64_t pending = number_of(msg, "Nats-Num-Pending");
     jj__msg_free(msg);
-    if (status == 404 || (status == 204 && pending == 0)) {
+    if (reader->counting) {
+        drop_batch(reader);
+        reader->pending = status == 404 ? 0 : reader->pending;
+        reader->answer_by_ms = 0;
+    } else if (status == 404 || (status == 204 && pending == 0)) {
         end_pass(reader);
     } else if (status == 204) {
         drop_batch(reader); /* the next one */
@@ -251,7 +267,7 @@ static void take(void *ctx, struct broker_msg *msg)
     }
 }
 
-static void ask_batch(struct reader *reader, int64_t now_ms)
+static void ask_batch(struct reader *reader, bool counting, int64_t now_ms)
 {
     char subject[96];
     char body[160];
@@ -263,11 +279,12 @@ static void ask_batch(struct reader *reader, int64_t now_ms)
         return;
     }
     snprintf(subject, sizeof(subject), "$JS.API.DIRECT.GET.%s", reader->options.stream);
-    int len = snprintf(body, sizeof(body),
-                       "{\"seq\":%llu,\"batch\":%d,\"max_bytes\":%d,\"next_by_subj\":\">\"}",
-                       (unsigned long long)reader->seq + 1, BATCH_MESSAGES, BATCH_BYTES);
+    int len = snprintf(
+        body, sizeof(body), "{\"seq\":%llu,\"batch\":%d,\"max_bytes\":%d,\"next_by_subj\":\">\"}",
+        (unsigned long long)reader->seq + 1, counting ? 1 : BATCH_MESSAGES, BATCH_BYTES);
     const struct outgoing request = {
         .subject = subject, .reply = reader->inbox, .data = body, .len = (size_t)len};
+    reader->counting = counting;
     reader->answer_by_ms = now_ms + ANSWER_LIMIT_MS;
     if (!jj__broker_send(reader->broker, &request))
         drop_batch(reader);
@@ -283,12 +300,27 @@ static void begin_pass(struct reader *reader, int64_t now_ms)
     reader->answer_by_ms = 0;
 }
 
+/* While it must not read on: so that it is known how far behind it is. */
+static int64_t count(struct reader *reader, int64_t now_ms)
+{
+    if (reader->answers != NULL && now_ms < reader->answer_by_ms)
+        return reader->answer_by_ms;
+    drop_batch(reader);
+    if (now_ms >= reader->count_ms) {
+        reader->count_ms = now_ms + reader->options.poll_interval_ms;
+        ask_batch(reader, true, now_ms);
+    }
+    return reader->count_ms;
+}
+
 static int64_t turn(void *ctx, int64_t now_ms)
 {
     struct reader *reader = ctx;
 
-    if (!jj__broker_connected(reader->broker) || reader->held)
+    if (!jj__broker_connected(reader->broker))
         return INT64_MAX;
+    if (reader->held)
+        return count(reader, now_ms);
     if (!reader->in_pass && (now_ms >= reader->next_ms || now_ms >= reader->poll_ms))
         begin_pass(reader, now_ms);
     if (!reader->in_pass)
@@ -296,7 +328,7 @@ static int64_t turn(void *ctx, int64_t now_ms)
     if (reader->answers != NULL && now_ms >= reader->answer_by_ms)
         try_again(reader, "no answer");
     if (reader->answers == NULL && now_ms >= reader->answer_by_ms)
-        ask_batch(reader, now_ms);
+        ask_batch(reader, false, now_ms);
     return reader->answer_by_ms;
 }
 
@@ -335,6 +367,10 @@ uint64_t jj__reader_pending(const struct reader *reader)
 void jj__reader_hold(struct reader *reader, bool hold)
 {
     reader->held = hold;
+    if (!hold && reader->counting) {
+        drop_batch(reader);
+        reader->answer_by_ms = 0;
+    }
 }
 
 /* ---- open and close ---- */
