@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Within the memory that a process with an index may take, with room for a large transaction. */
 #define WRITER_CACHE    "-6144" /* KiB */
@@ -145,6 +146,16 @@ static jj_status make_step(struct connection *writer, long version, jj_error *er
     return s;
 }
 
+/* Its header has a number for who may write it, which is 2 in each file of ours: with another one
+ * SQLite takes a file that may be written for one that may not. */
+static jj_status check_write_version(const struct store *store, jj_error *err)
+{
+    if (sqlite3_db_readonly(store->writer.db, "main") != 1 || access(store->file.path, W_OK) != 0)
+        return JJ_OK;
+    return jj__fail(err, JJ_ERR_PROTOCOL, "index '%.160s' is damaged: its write version",
+                    store->file.path);
+}
+
 /* Bring the tables from an older version, or from nothing, to ours. */
 static jj_status migrate(struct store *store, jj_error *err)
 {
@@ -156,6 +167,8 @@ static jj_status migrate(struct store *store, jj_error *err)
         s = read_number(writer, "PRAGMA user_version", &version, err);
     if (s == JJ_OK)
         s = read_number(writer, "PRAGMA page_count", &pages, err);
+    if (s == JJ_OK)
+        s = check_write_version(store, err);
     if (s != JJ_OK)
         return s;
     if (pages > 0 && id != JJ__SQLITE_APPLICATION_ID)

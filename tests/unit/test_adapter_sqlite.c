@@ -586,6 +586,15 @@ static void changed_bits_are_found_or_change_nothing(void **state)
     assert_true(refused > 0 && damaged > 0);
 }
 
+static void a_header_that_forbids_to_write_is_damage(void **state)
+{
+    (void)state;
+    make_index();
+    flip(path, 18, 0x01);
+    assert_int_equal(try_to_open(path), JJ_ERR_PROTOCOL);
+    assert_non_null(strstr(err.text, "is damaged: its write version"));
+}
+
 /* The file was closed in order, and would not be looked through if it looked the same. Its last
  * page is one that opening it does not need. */
 static void a_file_that_was_touched_is_looked_through(void **state)
@@ -798,6 +807,7 @@ int main(void)
         TEST(a_file_without_its_log_is_an_older_one),
         TEST(a_lost_file_is_an_empty_one),
         TEST(changed_bits_are_found_or_change_nothing),
+        TEST(a_header_that_forbids_to_write_is_damage),
         TEST(a_file_that_was_touched_is_looked_through),
         TEST(damage_that_was_seen_is_not_forgotten_by_closing),
         TEST(rows_that_cannot_be_are_damage),
