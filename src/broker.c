@@ -339,13 +339,9 @@ static jj_status new_broker(struct broker **broker_out, jj_error *err)
     struct broker *broker = calloc(1, sizeof(*broker));
     if (broker == NULL)
         return jj__fail(err, JJ_ERR_NO_MEMORY, "broker");
-    pthread_condattr_t attr;
 
     pthread_mutex_init(&broker->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&broker->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    jj__thread_condition(&broker->changed);
     broker->calls_end = &broker->calls;
     broker->complaints_end = &broker->complaints;
     broker->outbox_end = &broker->outbox;

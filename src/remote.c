@@ -21,6 +21,7 @@
 #include "json_write.h"
 #include "rfc3339.h"
 #include "subject.h"
+#include "thread.h"
 
 #define DEFAULT_TIMEOUT_MS 60000
 #define SLICE_MS           50
@@ -182,13 +183,8 @@ static jj_status ask_and_wait(struct errand *errand, const jj_attempt *attempt)
 
 static void open_errand(struct errand *errand)
 {
-    pthread_condattr_t attr;
-
     pthread_mutex_init(&errand->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&errand->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    jj__thread_condition(&errand->changed);
 }
 
 static void close_errand(struct errand *errand)

@@ -5,6 +5,8 @@
 
 #include "thread.h"
 
+#include <time.h>
+
 int jj__thread_create(pthread_t *thread_out, const pthread_attr_t *attr, void *(*run)(void *arg),
                       void *arg)
 {
@@ -14,6 +16,16 @@ int jj__thread_create(pthread_t *thread_out, const pthread_attr_t *attr, void *(
     int failed = pthread_create(thread_out, attr, run, arg);
     jj__signals_release(&before);
     return failed;
+}
+
+void jj__thread_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attr);
+    pthread_condattr_destroy(&attr);
 }
 
 void jj__signals_hold(sigset_t *before_out)

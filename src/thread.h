@@ -11,6 +11,9 @@
 int jj__thread_create(pthread_t *thread_out, const pthread_attr_t *attr, void *(*run)(void *arg),
                       void *arg);
 
+/* Initialize a condition whose deadlines are on the steady clock. */
+void jj__thread_condition(pthread_cond_t *condition);
+
 /* Around whatever else makes threads, which begin with the mask of who made them. */
 void jj__signals_hold(sigset_t *before_out);
 void jj__signals_release(const sigset_t *before);

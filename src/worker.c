@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "id.h"
 #include "subject.h"
+#include "thread.h"
 
 #define EVENTS_MAX     1000
 #define STOP_CHECK_MS  20
@@ -383,7 +384,6 @@ static void free_facts(struct consumer_facts *facts)
 static struct worker *new_worker(const struct worker_setup *setup)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
-    pthread_condattr_t monotonic;
 
     if (worker == NULL)
         return NULL;
@@ -396,10 +396,7 @@ static struct worker *new_worker(const struct worker_setup *setup)
     pthread_mutex_init(&worker->lock, NULL);
     pthread_cond_init(&worker->work, NULL);
     pthread_cond_init(&worker->changed, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&worker->room, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    jj__thread_condition(&worker->room);
     worker->events = calloc(EVENTS_MAX, sizeof(*worker->events));
     if (worker->events == NULL) {
         jj__worker_free(worker);
