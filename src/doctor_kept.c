@@ -54,9 +54,11 @@ static bool find_next(struct kept *kept, uint64_t from_seq)
 
 static void say_done(const struct kept *kept, const char *about, const jj_job *job)
 {
-    char todo[64];
+    char todo[128];
 
-    snprintf(todo, sizeof(todo), "nats stream rmm " JJ__STREAM_JOBS " %llu",
+    snprintf(todo, sizeof(todo),
+             "jetjobs serve deletes it within minutes; else nats stream rmm " JJ__STREAM_JOBS
+             " %llu",
              (unsigned long long)kept->seq);
     jj__doctor_say(kept->doctor, SEVERITY_WARNING, about, todo,
                    "message %llu of job %s (%s) is still there, though that is done and nobody "

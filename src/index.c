@@ -414,6 +414,7 @@ jj_status jj__index_start_over(struct index *index, const char *why, bool *repla
         s = replace_storage(index, why, err);
     *replaced = s == JJ_OK;
     index->offsets = (jj_offsets){0};
+    jj__index_expect_leftovers(index);
     pthread_rwlock_unlock(&index->storage_lock);
     if (s == JJ_OK)
         s = look_at_all(index, err);
@@ -440,22 +441,13 @@ static jj_status open_index(struct index *index, jj_error *err)
     }
     if (s != JJ_OK)
         return jj__fail(err, s, "index: %s", why.text);
+    if (index->offsets.jobs.seq == 0)
+        jj__index_expect_leftovers(index);
     s = jj__index_read_from(index, &index->offsets, err);
     if (s != JJ_OK)
         return s;
     index->writer_runs = jj__thread_create(&index->writer, NULL, jj__index_writer_main, index) == 0;
     return index->writer_runs ? JJ_OK : jj__fail(err, JJ_ERR_NO_MEMORY, "thread of the index");
-}
-
-/* Its deadlines are on the steady clock. */
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attr);
-    pthread_condattr_destroy(&attr);
 }
 
 jj_status jj__index_open(const struct index_setup *setup, struct index **index_out, jj_error *err)
@@ -477,7 +469,7 @@ jj_status jj__index_open(const struct index_setup *setup, struct index **index_o
     pthread_mutex_init(&index->lock, NULL);
     pthread_mutex_init(&index->one_at_a_time, NULL);
     pthread_rwlock_init(&index->storage_lock, NULL);
-    init_condition(&index->work);
+    jj__thread_condition(&index->work);
     jj_status s = index->location == NULL || index->batch == NULL
                       ? jj__fail(err, JJ_ERR_NO_MEMORY, "index")
                       : open_index(index, err);

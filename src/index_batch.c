@@ -13,8 +13,8 @@
 #include "codec_pb.h"
 #include "content.h"
 #include "fault.h"
+#include "index_got.h"
 #include "index_inner.h"
-#include "rfc3339.h"
 #include "state.h"
 #include "subject.h"
 
@@ -188,74 +188,17 @@ static jj_status delete_messages(struct batch *batch, const struct row *row, jj_
 
 /* ---- messages of the queues ---- */
 
-/* A message that was got directly: its subject, time and number are in headers. */
-struct got {
-    const char *subject;
-    jj_header *headers;
-    size_t header_count;
-    int64_t stored_at_ms;
-};
-
 static jj_status read_got(struct batch *batch, const struct item *item, struct got *got,
                           struct kept **kept_out, jj_error *err)
 {
     struct kept *kept = keep(batch);
-    int64_t stored_at_ms = 0;
 
     if (kept == NULL)
         return jj__fail(err, JJ_ERR_NO_MEMORY, "message");
-    jj_status s = jj__msg_headers(item->msg, &kept->headers, &got->header_count, err);
-    if (s == JJ_ERR_NO_MEMORY)
-        return s;
-    got->headers = kept->headers;
-    got->subject = jj__header_find(got->headers, got->header_count, "Nats-Subject");
-    const char *time = jj__header_find(got->headers, got->header_count, "Nats-Time-Stamp");
-    if (time == NULL || !jj__rfc3339_read(time, &stored_at_ms))
-        got->subject = NULL;
-    got->stored_at_ms = stored_at_ms;
+    jj_status s = jj__got_read(item->msg, item->seq, got, err);
+    kept->headers = got->headers;
     *kept_out = kept;
-    return JJ_OK;
-}
-
-/* A job or a job for later; false: neither. */
-static bool read_job(const struct got *got, const struct item *item, struct job *job)
-{
-    char subject[JJ__SUBJECT_SIZE], name[JJ_NAME_SIZE], id[JJ_NAME_SIZE];
-    struct job_message message = {.subject = got->subject,
-                                  .data = jj__msg_data(item->msg),
-                                  .data_len = jj__msg_len(item->msg),
-                                  .headers = got->headers,
-                                  .header_count = got->header_count,
-                                  .seq = item->seq,
-                                  .stored_at_ms = got->stored_at_ms};
-
-    if (item->origin == ORIGIN_JOBS)
-        return jj__job_read(&message, job, NULL) != JJ_ERR_PROTOCOL;
-    bool is_schedule = jj__subject_read_schedule(got->subject, name, id);
-    if (is_schedule) {
-        jj__subject_due(subject, name);
-        message.subject = subject;
-    }
-    if (jj__job_read(&message, job, NULL) == JJ_ERR_PROTOCOL)
-        return false;
-    const char *at = jj__header_find(got->headers, got->header_count, JJ__HEADER_SCHEDULE);
-    if (is_schedule && (at == NULL || strncmp(at, "@at ", 4) != 0))
-        return false; /* a recurring one: not a job yet */
-    if (!is_schedule)
-        jj__job_name_due(job);
-    else if (jj__header_find(got->headers, got->header_count, JJ__HEADER_ID) == NULL)
-        memcpy(job->id, id, sizeof(id));
-    return true;
-}
-
-static int64_t scheduled_at(const struct got *got)
-{
-    const char *at = jj__header_find(got->headers, got->header_count, JJ__HEADER_SCHEDULE);
-    int64_t at_ms = 0;
-
-    if (at == NULL || strncmp(at, "@at ", 4) != 0 || !jj__rfc3339_read(at + 4, &at_ms))
-        return 0;
-    return at_ms;
+    return s;
 }
 
 static jj_status pack_content(struct kept *kept, const struct job *job, struct content *content,
@@ -283,14 +226,14 @@ static jj_status add_message(struct batch *batch, const struct item *item, jj_er
     struct job job;
     jj_status s = read_got(batch, item, &got, &kept, err);
 
-    if (s != JJ_OK || got.subject == NULL || !read_job(&got, item, &job))
+    if (s != JJ_OK || !jj__got_job(&got, &job))
         return s;
     s = pack_content(kept, &job, &content, err);
     if (s == JJ_OK)
         s = row_of(batch, job.id, &row, err);
     if (s != JJ_OK)
         return s;
-    jj__fold_message(row, source, &job, &content, item->seq, scheduled_at(&got));
+    jj__fold_message(row, source, &job, &content, item->seq, jj__got_scheduled_at(&got));
     if (jj__fold_is_cancelled(row, job.redrives))
         s = delete_later(batch, item->origin, item->seq, err);
     return s;

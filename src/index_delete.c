@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Deleting the messages of cancelled jobs, many at once. Several indexes do the same at the same
- * time, and workers may have been first: a message that is gone is as good as one deleted. */
+/* Deleting the messages of jobs that are cancelled or over, many at once. Several indexes do the
+ * same at the same time, and workers may have been first: a message that is gone is as good as one
+ * deleted. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,13 +101,14 @@ static jj_status delete_part(struct deleting *deleting, size_t count, jj_error *
         pthread_cond_wait(&deleting->changed, &deleting->lock);
     pthread_mutex_unlock(&deleting->lock);
     if (deleting->status == JJ_ERR_NOT_PERMITTED) {
-        jj__log(&index->log, JJ_LOG_WARN,
-                "messages of cancelled jobs are left to their workers: deleting is not permitted");
+        jj__log(
+            &index->log, JJ_LOG_WARN,
+            "messages of jobs that are over are left to their workers: deleting is not permitted");
         return JJ_OK;
     }
     if (deleting->status != JJ_OK)
-        return jj__fail(err, JJ_ERR_UNAVAILABLE, "can't delete the message of a cancelled job: %s",
-                        deleting->text);
+        return jj__fail(err, JJ_ERR_UNAVAILABLE,
+                        "can't delete the message of a job that is over: %s", deleting->text);
     return JJ_OK;
 }
 

@@ -110,6 +110,11 @@ struct index {
     int64_t keep_ms;  /* when to look for what is overdue */
     int64_t prune_ms; /* when to look for what is old */
     size_t sweep_skip;
+    struct leftover {
+        uint64_t seq;    /* that the round has come to */
+        int64_t next_ms; /* when it goes on */
+        bool hurry;
+    } leftovers[2]; /* JOBS, JOBS_SCHEDULE */
     uint64_t sweeps;
     uint64_t told_anomalies;
     bool complained; /* the storage fails, and that is in the log */
@@ -210,8 +215,15 @@ jj_status jj__index_delete(struct index *index, const struct deletion *deletions
 
 /* ---- index_keep.c, writer ---- */
 
-/* Do what is due of pruning and sweeping, in a bounded step; returns when to come again (steady
- * clock). */
+/* Do what is due of pruning, sweeping and clearing, in a bounded step; returns when to come again
+ * (steady clock). */
 int64_t jj__index_keep(struct index *index, int64_t now_ms);
+
+/* ---- index_leftover.c, writer ---- */
+
+/* The same for messages of jobs that are over. */
+int64_t jj__index_clear_leftovers(struct index *index, int64_t now_ms);
+/* The rows are to be built anew: look at all once they are. */
+void jj__index_expect_leftovers(struct index *index);
 
 #endif

@@ -214,5 +214,7 @@ int64_t jj__index_keep(struct index *index, int64_t now_ms)
         index->keep_ms = now_ms + index->poll_interval_ms;
     }
     free(found);
-    return index->prune_ms < index->keep_ms ? index->prune_ms : index->keep_ms;
+    int64_t clear_ms = jj__index_clear_leftovers(index, now_ms);
+    int64_t next_ms = index->prune_ms < index->keep_ms ? index->prune_ms : index->keep_ms;
+    return clear_ms < next_ms ? clear_ms : next_ms;
 }

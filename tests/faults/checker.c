@@ -381,8 +381,7 @@ void checker_print(const struct findings *findings, const struct fault_list *fau
     print_message("| most runs of one attempt | %zu |\n", findings->most);
     print_message("| scheduled, and early | %zu (%zu by a shifted clock) |\n", findings->early,
                   findings->early_shifted);
-    print_message("| messages that the broker kept though they were acknowledged | %zu |\n",
-                  findings->kept);
+    print_message("| messages left though they were acknowledged | %zu |\n", findings->kept);
     print_message(
         "| descriptors, threads, MiB of a process at the end, at most | %zu, %zu, %zu |\n",
         findings->census.descriptors, findings->census.threads, findings->census.memory_kb / 1024);

@@ -19,6 +19,7 @@
 #include "wait.h"
 
 #define DRAIN_MS 240000
+#define CLEAR_MS 30000 /* for the index to delete what brokers kept */
 
 void run_begin(const struct fleet *fleet)
 {
@@ -68,6 +69,11 @@ static size_t messages_kept(struct nats_client *client)
            nats_client_stream_messages(client, "JOBS_SCHEDULE");
 }
 
+static bool nothing_is_kept(void *ctx)
+{
+    return messages_kept(ctx) == 0;
+}
+
 /* Sequences that no message of the stream has. */
 static size_t count_holes(struct nats_client *client, const char *stream)
 {
@@ -109,7 +115,8 @@ static void drain(struct injector *injector, struct findings *findings)
             wait_a_moment();
         }
     findings->left_over = left;
-    findings->kept = left > 0 ? 0 : messages_kept(client);
+    if (left == 0 && !wait_until(nothing_is_kept, client, CLEAR_MS))
+        findings->kept = messages_kept(client);
     findings->holes = count_holes(client, "JOBS_EVENTS");
     nats_client_close(client);
     census_take(injector->fleet, &findings->census);
