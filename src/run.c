@@ -142,7 +142,9 @@ static void run_one(struct worker *worker, struct jj_attempt *attempt, bool unto
     attempt->returned = true;
     handler->running--;
     worker->running--;
-    jj__queue_push(&worker->ended, attempt);
+    attempt->ended_next = NULL;
+    *worker->ended_end = attempt;
+    worker->ended_end = &attempt->ended_next;
 }
 
 static void *slot_main(void *arg)
@@ -246,12 +248,12 @@ int64_t jj__run_turn(struct worker *worker, int64_t now_ms)
     return is_quick ? now_ms + 1 : INT64_MAX;
 }
 
-void jj__run_collect(struct worker *worker, struct attempt_queue *ended_out,
-                     struct note **notes_out)
+void jj__run_collect(struct worker *worker, struct jj_attempt **ended_out, struct note **notes_out)
 {
     pthread_mutex_lock(&worker->lock);
     *ended_out = worker->ended;
-    worker->ended = (struct attempt_queue){0};
+    worker->ended = NULL;
+    worker->ended_end = &worker->ended;
     *notes_out = worker->notes;
     worker->notes = NULL;
     worker->notes_end = &worker->notes;

@@ -139,7 +139,7 @@ static void hand_back_the_rest(struct worker *worker)
 static bool some_ended(struct worker *worker)
 {
     pthread_mutex_lock(&worker->lock);
-    bool some = worker->ended.first != NULL;
+    bool some = worker->ended != NULL;
     pthread_mutex_unlock(&worker->lock);
     return some;
 }
@@ -241,13 +241,15 @@ static void connected(void *ctx, bool is_connected)
 static int64_t turn(void *ctx, int64_t now_ms)
 {
     struct worker *worker = ctx;
-    struct attempt_queue ended = {0};
+    struct jj_attempt *ended = NULL;
     struct note *notes = NULL;
-    struct jj_attempt *attempt;
 
     jj__run_collect(worker, &ended, &notes);
-    while ((attempt = jj__queue_pop(&ended)) != NULL)
+    while (ended != NULL) {
+        struct jj_attempt *attempt = ended;
+        ended = attempt->ended_next;
         jj__commit_returned(attempt);
+    }
     int64_t next_ms = jj__lease_turn(worker, now_ms);
     jj__commit_turn(worker, notes, now_ms);
     int64_t ask_ms = jj__ask_turn(worker, now_ms);
@@ -391,6 +393,7 @@ static struct worker *new_worker(const struct worker_setup *setup)
     worker->options = setup->options;
     worker->log = setup->log;
     worker->notes_end = &worker->notes;
+    worker->ended_end = &worker->ended;
     worker->claims_end = &worker->claims;
     worker->round_trip_us = 1000; /* until it is known */
     pthread_mutex_init(&worker->lock, NULL);

@@ -48,6 +48,8 @@ struct attempt_queue {
 /* A job in this worker's hands, from its delivery to its acknowledgement. */
 struct jj_attempt {
     struct jj_attempt *next;                    /* in a queue */
+    struct jj_attempt *ended_next;              /* guarded by worker.lock: among those that ended; a
+                                                   sealed one may be in a queue at the same time */
     struct jj_attempt *lease_next, *lease_prev; /* among all that are held, next to renew first */
     struct worker *worker;
     struct handler *handler;
@@ -219,21 +221,21 @@ struct worker {
     int64_t stop_by_ms;
 
     pthread_mutex_t lock;
-    pthread_cond_t work;             /* for slots: something is ready, or the end */
-    pthread_cond_t changed;          /* for who waits: stopped, or a slot ended */
-    struct attempt_queue ended;      /* guarded by lock: handlers have returned */
-    struct note *notes, **notes_end; /* guarded by lock */
-    size_t notes_bytes;              /* guarded by lock: told and not stored, of all handlers */
-    pthread_cond_t room;             /* for handlers: there is room for notes again */
-    uint32_t threads;                /* guarded by lock: slots that live */
-    uint32_t idle;                   /* guarded by lock: of these, waiting */
-    uint32_t running;                /* guarded by lock */
-    uint32_t ready;                  /* guarded by lock: in all handlers' queues */
-    uint64_t begun;                  /* guarded by lock: jobs that slots have taken, in all */
-    struct handler *turn;            /* guarded by lock: whose queue is looked at first */
-    bool ending;                     /* guarded by lock: slots are to end */
-    bool stopped;                    /* guarded by lock */
-    bool overran;                    /* guarded by lock: handlers ran beyond the grace */
+    pthread_cond_t work;                   /* for slots: something is ready, or the end */
+    pthread_cond_t changed;                /* for who waits: stopped, or a slot ended */
+    struct jj_attempt *ended, **ended_end; /* guarded by lock: handlers have returned */
+    struct note *notes, **notes_end;       /* guarded by lock */
+    size_t notes_bytes;   /* guarded by lock: told and not stored, of all handlers */
+    pthread_cond_t room;  /* for handlers: there is room for notes again */
+    uint32_t threads;     /* guarded by lock: slots that live */
+    uint32_t idle;        /* guarded by lock: of these, waiting */
+    uint32_t running;     /* guarded by lock */
+    uint32_t ready;       /* guarded by lock: in all handlers' queues */
+    uint64_t begun;       /* guarded by lock: jobs that slots have taken, in all */
+    struct handler *turn; /* guarded by lock: whose queue is looked at first */
+    bool ending;          /* guarded by lock: slots are to end */
+    bool stopped;         /* guarded by lock */
+    bool overran;         /* guarded by lock: handlers ran beyond the grace */
 };
 
 /* ---- queues ---- */
@@ -310,9 +312,8 @@ void jj__claim_start(struct jj_attempt *attempt);
 
 /* Queue claimed jobs; slots take them. */
 void jj__run_queue(struct worker *worker, struct attempt_queue *attempts);
-/* The handlers that have returned since, and what handlers told. */
-void jj__run_collect(struct worker *worker, struct attempt_queue *ended_out,
-                     struct note **notes_out);
+/* The attempts whose handlers have returned since, by ended_next, and what handlers told. */
+void jj__run_collect(struct worker *worker, struct jj_attempt **ended_out, struct note **notes_out);
 /* See to it that no job waits for long behind one that was thought to be quick; returns when to
  * come again. */
 int64_t jj__run_turn(struct worker *worker, int64_t now_ms);

@@ -14,8 +14,9 @@
 #include "process.h"
 #include "role.h"
 #include "temp.h"
+#include "wait.h"
 
-enum { JOBS = 100000, SLOTS = 8, NAMES = 10, SETTLE_MS = 2000, IDLE_MS = 20000 };
+enum { JOBS = 100000, SLOTS = 8, NAMES = 10, SETTLE_MS = 2000, IDLE_MS = 20000, READ_MS = 60000 };
 
 static void let_pass(int64_t ms)
 {
@@ -42,16 +43,8 @@ static void measure_cpu(const struct bench *bench, jj_client *client)
 
 static void wait_for_index(jj_client *client)
 {
-    uint64_t lag = 1;
-    jj_stats *stats;
-    jj_error err;
-
-    while (lag > 0) {
-        bench_must(jj_stats_get(client, &stats, &err), "stats", &err);
-        lag = jj_stats_lag_jobs(stats) + jj_stats_lag_events(stats);
-        jj_stats_free(stats);
-        let_pass(20);
-    }
+    if (!wait_until(load_index_has_read, client, READ_MS))
+        bench_fail("the index does not come to an end", NULL);
 }
 
 /* All that it takes until the index, too, knows that the jobs are over. */
@@ -80,14 +73,18 @@ static void measure_cpu_with_index(const struct bench *bench, jj_client *client,
     bench_row(bench, &(struct row){.what = "  the index's part", .value = index, .unit = "us"});
 }
 
-/* Run the program, do nothing with it, end it. */
-static void measure_idle(const struct bench *bench, const char *what, const char *const argv[])
+/* Run the program, do nothing with it, end it. index: NULL, or a client by which to know that it
+ * has read all there is. */
+static void measure_idle(const struct bench *bench, const char *what, const char *const argv[],
+                         jj_client *index)
 {
     int64_t ms = bench->quick ? IDLE_MS / 10 : IDLE_MS;
     struct process *process = process_start(argv, NULL);
     pid_t pid = process_pid(process);
     char text[64];
 
+    if (index != NULL)
+        wait_for_index(index);
     let_pass(SETTLE_MS);
     double from = cost_cpu_seconds(pid);
     let_pass(ms);
@@ -122,18 +119,20 @@ static void measure_idle_worker(const struct bench *bench, const char *dir)
     fclose(file);
     measure_idle(bench, "worker with 10 names",
                  (const char *const[]){JETJOBS_PROGRAM, "--url", bench->server.url, "--config",
-                                       path, "worker", NULL});
+                                       path, "worker", NULL},
+                 NULL);
 }
 
 /* It has read the history of all those jobs. */
-static void measure_idle_index(const struct bench *bench, const char *dir)
+static void measure_idle_index(const struct bench *bench, jj_client *client, const char *dir)
 {
     char path[TEMP_PATH_SIZE + 16];
 
     snprintf(path, sizeof(path), "%s/index.db", dir);
     measure_idle(bench, "serve",
                  (const char *const[]){JETJOBS_PROGRAM, "--url", bench->server.url, "serve",
-                                       "--index", path, NULL});
+                                       "--index", path, NULL},
+                 client);
 }
 
 int main(int argc, char **argv)
@@ -147,7 +146,7 @@ int main(int argc, char **argv)
     measure_cpu(&bench, client);
     measure_cpu_with_index(&bench, client, dir);
     measure_idle_worker(&bench, dir);
-    measure_idle_index(&bench, dir);
+    measure_idle_index(&bench, client, dir);
     temp_dir_remove(dir);
     jj_close(client);
     bench_end(&bench);

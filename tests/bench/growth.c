@@ -16,7 +16,7 @@
 #include "temp.h"
 #include "wait.h"
 
-enum { SLOTS = 8, SAMPLE = 20000, READ_MS = 60000 };
+enum { SLOTS = 8, SAMPLE = 20000, ROUNDS = 5, READ_MS = 60000 };
 
 static const size_t backlogs[] = {10000, 100000, 1000000};
 
@@ -45,7 +45,18 @@ static void rows(const struct bench *bench, size_t backlog, const struct rates *
                                    .bar = 0.7});
 }
 
-/* The backlog has a name of its own, so that its jobs stay. */
+/* Some more jobs, some rounds long. The backlog has a name of its own, so that its jobs stay. */
+static struct rates sample(const struct bench *bench, jj_client *client, size_t waiting)
+{
+    struct rounds enqueue = {0}, run = {0};
+
+    for (int i = 0; i < ROUNDS; i++) {
+        rounds_add(&enqueue, load_enqueue_many(client, "noop", SAMPLE));
+        rounds_add(&run, load_run_above(bench->server.url, "noop", SAMPLE, SLOTS, waiting));
+    }
+    return (struct rates){.enqueue = rounds_median(&enqueue), .run = rounds_median(&run)};
+}
+
 static void measure(const struct bench *bench, jj_client *client)
 {
     struct rates first = {0};
@@ -55,24 +66,11 @@ static void measure(const struct bench *bench, jj_client *client)
         size_t backlog = bench_count(bench, backlogs[i]);
         load_enqueue_many(client, "waits", backlog - waiting);
         waiting = backlog;
-        struct rates rates = {.enqueue = load_enqueue_many(client, "noop", SAMPLE)};
-        rates.run = load_run_above(bench->server.url, "noop", SAMPLE, SLOTS, waiting);
+        struct rates rates = sample(bench, client, waiting);
         if (i == 0)
             first = rates;
         rows(bench, backlog, &rates, &first);
     }
-}
-
-static bool has_read_all(void *ctx)
-{
-    jj_stats *stats = NULL;
-    jj_error err;
-
-    if (jj_stats_get(ctx, &stats, &err) != JJ_OK)
-        return false;
-    bool all = jj_stats_lag_jobs(stats) == 0 && jj_stats_lag_events(stats) == 0;
-    jj_stats_free(stats);
-    return all;
 }
 
 static void memory_row(const struct bench *bench, const char *what, pid_t pid)
@@ -93,7 +91,7 @@ int main(int argc, char **argv)
     memory_row(&bench, "client and worker, after all that", getpid());
     struct process *index = role_start_index(bench.server.url, path);
     int64_t from_us = jj__clock_mono_us();
-    bool all = wait_until(has_read_all, client, READ_MS);
+    bool all = wait_until(load_index_has_read, client, READ_MS);
     bench_row(&bench, &(struct row){.what = all ? "a new index has read all of it after"
                                                 : "a new index has NOT read all of it after",
                                     .value = seconds_since(from_us),

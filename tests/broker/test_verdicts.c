@@ -809,6 +809,37 @@ static void a_handler_that_ignores_its_timeout_is_given_up(void **state)
     close_ears(&ears);
 }
 
+static bool are_given_up(void *ctx)
+{
+    return jj__clock_mono_ms() >= *(int64_t *)ctx;
+}
+
+/* Their end is on its way to a broker that does not answer. */
+static void handlers_that_return_after_they_were_given_up_lose_nothing(void **state)
+{
+    enum { DEAF = 8, GIVEN_UP_MS = 100 + 5000 + 1500 };
+    struct crew *crew = *state;
+
+    crew_open(crew, &(jj_options){.concurrency = DEAF, .ack_wait_ms = 60000});
+    crew_register(crew, "x", be_deaf_at_first,
+                  &(jj_handler_options){.timeout_ms = 100, .max_attempts = 1});
+    crew_start(crew);
+    crew_close_gate(crew);
+    for (int i = 0; i < DEAF; i++)
+        crew_enqueue(crew, "x", NULL);
+    assert_true(crew_wait_running(crew, DEAF));
+    int64_t given_up_ms = jj__clock_mono_ms() + GIVEN_UP_MS;
+    server_freeze(&crew->server);
+    assert_true(wait_until(are_given_up, &given_up_ms, WAIT_MS));
+    crew_open_gate(crew);
+    assert_true(crew_wait_running(crew, 0));
+    server_thaw(&crew->server);
+    assert_true(crew_wait_over(crew));
+    struct history *history = crew_read_history(crew);
+    assert_int_equal(history_events(history, NULL, EVENT_FAILED), DEAF);
+    history_free(history);
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, crew_begin, crew_end)
 
 int main(void)
@@ -839,6 +870,7 @@ int main(void)
         STORY(the_timeout_of_the_job_wins_over_that_of_the_handler),
         STORY(a_timeout_beyond_all_time_never_comes),
         STORY(a_handler_that_ignores_its_timeout_is_given_up),
+        STORY(handlers_that_return_after_they_were_given_up_lose_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,18 @@ static jj_verdict count_it(jj_attempt *attempt, void *user)
     return jj_done(attempt, NULL, 0);
 }
 
+bool load_index_has_read(void *ctx)
+{
+    jj_stats *stats = NULL;
+    jj_error err;
+
+    if (jj_stats_get(ctx, &stats, &err) != JJ_OK)
+        return false;
+    bool all = jj_stats_lag_jobs(stats) == 0 && jj_stats_lag_events(stats) == 0;
+    jj_stats_free(stats);
+    return all;
+}
+
 uint64_t load_messages(const char *url, const char *stream)
 {
     struct nats_client *nats = nats_client_open(url);

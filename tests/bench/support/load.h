@@ -4,6 +4,7 @@
 
 /* Jobs for a benchmark, and the worker that runs them. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@ double load_run(const char *url, const char *name, size_t count, unsigned concur
 /* The same where jobs of other names wait, and stay. */
 double load_run_above(const char *url, const char *name, size_t count, unsigned concurrency,
                       uint64_t others);
+
+/* For wait_until(), ctx a client: there is an index, and it has read all. */
+bool load_index_has_read(void *ctx);
 
 /* Messages in a stream. */
 uint64_t load_messages(const char *url, const char *stream);
