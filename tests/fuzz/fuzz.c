@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "utf8.h"
 
@@ -40,6 +41,22 @@ char *text_of(const uint8_t *data, size_t size)
         memcpy(text, data, len);
     text[len] = '\0';
     return text;
+}
+
+const char *file_of(const uint8_t *data, size_t size)
+{
+    static int file = -1; /* it has no name but this */
+    static char path[32];
+
+    if (file < 0) {
+        char name[] = "/tmp/jetjobs-fuzz-XXXXXX";
+        file = mkstemp(name);
+        must(file >= 0 && unlink(name) == 0);
+        snprintf(path, sizeof(path), "/dev/fd/%d", file);
+    }
+    must(ftruncate(file, 0) == 0);
+    must(size == 0 || pwrite(file, data, size, 0) == (ssize_t)size);
+    return path;
 }
 
 /* Cut the next line off, in place. NULL: there is none. */

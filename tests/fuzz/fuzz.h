@@ -26,6 +26,9 @@ void must_be_same(const struct buf *one, const struct buf *other);
  * first NUL in data. */
 char *text_of(const uint8_t *data, size_t size);
 
+/* The path of a file with that in it, until the next call. */
+const char *file_of(const uint8_t *data, size_t size);
+
 /* A message as text: a line with the subject, a line "name:value" for each header, an empty line,
  * data. Anything is one. Free with message_done(). */
 #define FUZZ_HEADERS_MAX 64
