@@ -29,6 +29,8 @@
 /* Of an attempt for which there is no room. */
 #define KEPT_MAX       20
 #define KEPT_BYTES_MAX 65536
+/* Of the line that tells how many were dropped. Memory for it is taken before the first one is. */
+#define COUNT_TEXT_SIZE 128
 
 /* ---- seeing ---- */
 
@@ -290,11 +292,26 @@ static void drop_oldest(jj_attempt *attempt)
     free(oldest);
 }
 
-/* Keep it among the last ones, for which older ones go. */
-static void keep_note(jj_attempt *attempt, struct note *note)
+/* The note that will tell how many are missing, with blanks instead. NULL: no memory. */
+static struct note *make_count(const jj_attempt *attempt)
 {
-    if (attempt->kept == NULL)
+    char blanks[COUNT_TEXT_SIZE];
+    const struct event event = {.type = EVENT_LOG, .level = JJ_LOG_WARN, .message = blanks};
+
+    memset(blanks, ' ', sizeof(blanks) - 1);
+    blanks[sizeof(blanks) - 1] = '\0';
+    return make_note(attempt, &event);
+}
+
+/* Keep it among the last ones, for which older ones go. False: no memory to tell of those. */
+static bool keep_note(jj_attempt *attempt, struct note *note)
+{
+    if (attempt->kept == NULL) {
+        attempt->count = make_count(attempt);
+        if (attempt->count == NULL)
+            return false;
         attempt->kept_end = &attempt->kept;
+    }
     *attempt->kept_end = note;
     attempt->kept_end = &note->next;
     attempt->kept_count++;
@@ -302,34 +319,36 @@ static void keep_note(jj_attempt *attempt, struct note *note)
     while (attempt->kept_count > 1 &&
            (attempt->kept_count > KEPT_MAX || attempt->kept_bytes > KEPT_BYTES_MAX))
         drop_oldest(attempt);
+    return true;
 }
 
-/* The note that tells how many are missing; NULL: none, or no memory. */
-static struct note *make_count(const jj_attempt *attempt)
+/* Lock: held. */
+static void queue_count(jj_attempt *attempt)
 {
-    char text[128];
-    const struct event event = {.type = EVENT_LOG, .level = JJ_LOG_WARN, .message = text};
+    struct note *count = attempt->count;
 
-    if (attempt->dropped == 0)
-        return NULL;
-    snprintf(text, sizeof(text),
+    attempt->count = NULL;
+    if (attempt->dropped == 0) {
+        free(count);
+        return;
+    }
+    snprintf(count->text, COUNT_TEXT_SIZE, /* which is its message */
              "%llu log lines and events were dropped here: the broker took them too slowly",
              (unsigned long long)attempt->dropped);
-    return make_note(attempt, &event);
+    attempt->dropped = 0;
+    queue_note(attempt->worker, count);
 }
 
 /* Queue what was kept, whether or not there is room: it is not much. Lock: held. */
-static void queue_kept(jj_attempt *attempt, struct note *count)
+static void queue_kept(jj_attempt *attempt)
 {
-    if (count != NULL)
-        queue_note(attempt->worker, count);
+    queue_count(attempt);
     while (attempt->kept != NULL) {
         struct note *note = attempt->kept;
         attempt->kept = note->next;
         queue_note(attempt->worker, note);
     }
     attempt->kept_count = attempt->kept_bytes = 0;
-    attempt->dropped = 0;
 }
 
 void jj__notes_end(jj_attempt *attempt)
@@ -338,9 +357,8 @@ void jj__notes_end(jj_attempt *attempt)
 
     if (attempt->kept == NULL)
         return;
-    struct note *count = make_count(attempt);
     pthread_mutex_lock(&worker->lock);
-    queue_kept(attempt, count);
+    queue_kept(attempt);
     pthread_mutex_unlock(&worker->lock);
 }
 
@@ -373,21 +391,20 @@ static jj_status tell(jj_attempt *attempt, const struct event *event)
     struct note *note = make_note(attempt, event);
     if (note == NULL)
         return JJ_ERR_NO_MEMORY;
-    struct note *count = make_count(attempt);
 
     pthread_mutex_lock(&worker->lock);
     bool room = wait_for_room(attempt, note->bytes);
     if (room) {
-        queue_kept(attempt, count);
+        queue_kept(attempt);
         queue_note(worker, note);
     }
     pthread_mutex_unlock(&worker->lock);
-    if (!room) {
-        free(count);
-        keep_note(attempt, note);
-        return JJ_OK;
+    if (room) {
+        jj__broker_wake(worker->broker);
+    } else if (!keep_note(attempt, note)) {
+        free(note);
+        return JJ_ERR_NO_MEMORY;
     }
-    jj__broker_wake(worker->broker);
     return JJ_OK;
 }
 

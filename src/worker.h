@@ -105,8 +105,9 @@ struct jj_attempt {
     /* What it told when there was no room; the handler's, until it returns. */
     struct note *kept, **kept_end; /* the last ones; see handler.c */
     size_t kept_count, kept_bytes;
-    uint64_t dropped; /* those before them */
-    bool in_haste;    /* it has waited for room in vain */
+    uint64_t dropped;   /* those before them */
+    struct note *count; /* will tell how many; NULL: nothing is kept */
+    bool in_haste;      /* it has waited for room in vain */
 
     /* What came of it. */
     enum event_type outcome; /* EVENT_COMPLETED, EVENT_FAILED or EVENT_RETRYING */

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "crew.h"
 #include "shortage.h"
 #include "workshop.h"
 
@@ -68,6 +69,77 @@ static void what_a_handler_tells_is_told_or_it_knows(void **state)
     jj_job_free(job);
     assert_int_equal(atomic_load(&unfair), 0);
     assert_int_equal(workshop_count_lines("told"), 4);
+}
+
+/* ---- more than may wait ---- */
+
+#define LINE_LEN 60000
+#define LINES    300 /* of which 8 MB may wait */
+
+static atomic_bool wordy_begun;
+static atomic_bool wordy_may_tell;
+static atomic_bool wordy_ended;
+static atomic_int wordy_told;
+
+static bool is_set(void *ctx)
+{
+    return atomic_load((atomic_bool *)ctx);
+}
+
+/* When it ends, there is no memory for what is still to be said of it. */
+static jj_verdict be_wordy(jj_attempt *attempt, void *user)
+{
+    (void)user;
+    if (atomic_exchange(&wordy_begun, true))
+        return jj_done(attempt, NULL, 0); /* the broker was away for too long */
+    wait_until(is_set, &wordy_may_tell, WAIT_MS);
+    for (int i = 0; i < LINES; i++)
+        atomic_fetch_add(&wordy_told,
+                         jj_log(attempt, JJ_LOG_INFO, NULL, "line %0*d", LINE_LEN, i) == JJ_OK);
+    shortage_begin_here(0, SHORT_FOR_GOOD);
+    atomic_store(&wordy_ended, true);
+    return jj_done(attempt, NULL, 0);
+}
+
+/* Lines that were heard, and those that are said to be missing. */
+struct tally {
+    struct listener *log;
+    size_t seen;
+    size_t known;
+};
+
+static bool all_lines_are_known(void *ctx)
+{
+    struct tally *tally = ctx;
+
+    for (; tally->seen < listener_count(tally->log); tally->seen++) {
+        const char *text = event_member(listener_get(tally->log, tally->seen), "message");
+        size_t dropped;
+        bool is_count = sscanf(text, "%zu log lines and events were dropped", &dropped) == 1;
+        tally->known += is_count ? dropped : 1;
+    }
+    return tally->known == (size_t)atomic_load(&wordy_told);
+}
+
+static void how_many_lines_were_dropped_is_told_without_memory(void **state)
+{
+    struct server *server = &workshop.stage->server;
+    struct tally tally = {.log =
+                              nats_client_listen(workshop.stage->stranger, "job.wordy.log", NULL)};
+
+    (void)state;
+    workshop_enqueue("wordy", "wordy", NULL);
+    assert_true(wait_until(is_set, &wordy_begun, WAIT_MS));
+    server_freeze(server);
+    atomic_store(&wordy_may_tell, true);
+    bool ended = wait_until(is_set, &wordy_ended, WAIT_MS);
+    server_thaw(server);
+    assert_true(ended);
+    jj_job_free(workshop_wait_over("wordy"));
+    shortage_end();
+    assert_true(wait_until(all_lines_are_known, &tally, WAIT_MS));
+    assert_true(tally.seen < LINES);
+    listener_close(tally.log);
 }
 
 /* ---- how it ends ---- */
@@ -216,6 +288,7 @@ static int begin(void **state)
 
     workshop_begin(state);
     workshop_register("telling", be_telling);
+    workshop_register("wordy", be_wordy);
     workshop_register("ending", be_ending);
     workshop_must(jj_register_exec(workshop.client, "program", &program, NULL, &err), &err);
     workshop_must(jj_register_request(workshop.client, "service", "jobs.stats", NULL, &err), &err);
@@ -227,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_handler_tells_is_told_or_it_knows),
+        cmocka_unit_test(how_many_lines_were_dropped_is_told_without_memory),
         cmocka_unit_test(a_verdict_counts_without_memory_for_its_text),
         cmocka_unit_test(no_job_of_a_program_is_lost_without_memory),
         cmocka_unit_test(no_job_of_a_service_is_lost_without_memory),
