@@ -21,9 +21,10 @@
 #include "tell.h"
 #include "worker.h"
 
-#define IN_FLIGHT_MAX   2
-#define BATCH_MAX       1000
-#define REFUSED_WAIT_MS 1000
+#define IN_FLIGHT_MAX     2
+#define BATCH_MAX         1000
+#define REFUSED_WAIT_MS   1000
+#define NO_MEMORY_WAIT_MS 100
 
 /* ---- deciding ---- */
 
@@ -272,6 +273,14 @@ static void put_back(struct commit *commit)
     handler->notes[type] = commit->notes;
 }
 
+static void try_later(struct worker *worker, jj_status s, const char *why)
+{
+    int64_t wait_ms = s == JJ_ERR_NO_MEMORY ? NO_MEMORY_WAIT_MS : REFUSED_WAIT_MS;
+
+    jj__log(&worker->log, JJ_LOG_ERROR, "events not stored, trying again: %s", why);
+    worker->commit_again_ms = jj__clock_mono_ms() + wait_ms;
+}
+
 static void stored(void *ctx, const struct publish_result *result)
 {
     struct commit *commit = ctx;
@@ -285,9 +294,7 @@ static void stored(void *ctx, const struct publish_result *result)
             settle(attempt);
         jj__notes_free(worker, commit->notes);
     } else {
-        jj__log(&worker->log, JJ_LOG_ERROR, "events not stored, trying again: %s",
-                result->err.text);
-        worker->commit_again_ms = jj__clock_mono_ms() + REFUSED_WAIT_MS;
+        try_later(worker, result->status, result->err.text);
         put_back(commit);
     }
     free(commit);
@@ -377,16 +384,18 @@ static bool commit_type(struct worker *worker, struct handler *handler, enum eve
             jj__clock_mono_ms() < worker->commit_again_ms)
             return false;
         struct commit *commit = calloc(1, sizeof(*commit));
-        if (commit == NULL)
+        if (commit == NULL) {
+            try_later(worker, JJ_ERR_NO_MEMORY, "no memory");
             return false;
+        }
         jj_error err;
         *commit = (struct commit){.worker = worker, .handler = handler, .type = type};
         size_t count = take_attempts(worker, commit);
         if (count == 0)
             count = take_notes(worker, commit);
-        if (publish_events(worker, commit, count, &err) != JJ_OK) {
-            jj__log(&worker->log, JJ_LOG_ERROR, "events not stored, trying again: %s", err.text);
-            worker->commit_again_ms = jj__clock_mono_ms() + REFUSED_WAIT_MS;
+        jj_status s = publish_events(worker, commit, count, &err);
+        if (s != JJ_OK) {
+            try_later(worker, s, err.text);
             put_back(commit);
             free(commit);
             return false;
