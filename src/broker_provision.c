@@ -27,6 +27,9 @@
 #define ERR_STREAM_EXISTS      10058
 #define ERR_CONSUMER_NOT_FOUND 10014
 #define ERR_CONSUMER_EXISTS    10148
+#define ERR_NO_STORAGE         10047
+#define ERR_NO_PEERS           10005
+#define ERR_STREAM_TOO_LARGE   10122
 
 /* Settings that can't be changed later, or that would change what the stream is. */
 static const char *const fixed_keys[] = {"retention", "storage"};
@@ -259,22 +262,51 @@ static jj_status check_server(const json_t *wanted, const json_t *answer, jj_err
                     version == NULL ? "older than 2.11" : version);
 }
 
+static bool lacks_room(const json_t *answer)
+{
+    const json_t *error = json_object_get(answer, "error");
+    const char *text = json_string_value(json_object_get(error, "description"));
+    int code = error_code(answer);
+
+    return code == ERR_NO_STORAGE || code == ERR_STREAM_TOO_LARGE ||
+           (code == ERR_NO_PEERS && text != NULL && strstr(text, "insufficient storage") != NULL);
+}
+
+/* A stream reserves its max_bytes: where there is no room for them, say whose wish they are. */
+static jj_status refused(const json_t *answer, const json_t *config, jj_error *err)
+{
+    const char *stream = json_string_value(json_object_get(config, "name"));
+    int64_t bytes = json_integer_value(json_object_get(config, "max_bytes"));
+    bool is_history = strcmp(stream, JJ__STREAM_EVENTS) == 0;
+    char what[JJ__SUBJECT_SIZE];
+    jj_error told;
+
+    snprintf(what, sizeof(what), "stream %s", stream);
+    if (!lacks_room(answer) || bytes <= 0)
+        return answer_error(answer, what, err);
+    jj_status s = answer_error(answer, what, &told);
+    return jj__fail(err, s,
+                    "%s: it reserves %lld bytes: make %s smaller, or give JetStream more room "
+                    "(max_file_store, or max_file of the account)",
+                    told.text, (long long)bytes,
+                    is_history ? "index.history_bytes (in C: jj_options.history_bytes)"
+                               : "streams.max_bytes (in C: jj_options.jobs_bytes)");
+}
+
 /* One call that is to succeed; its answer shows whether the server understood. */
 static jj_status change_stream(const struct api *api, const char *verb, const json_t *wanted,
                                json_t *config, int *error_code_out, jj_error *err)
 {
     const char *stream = json_string_value(json_object_get(wanted, "name"));
     char subject[JJ__SUBJECT_SIZE];
-    char what[JJ__SUBJECT_SIZE];
     json_t *answer = NULL;
 
     snprintf(subject, sizeof(subject), "$JS.API.STREAM.%s.%s", verb, stream);
-    snprintf(what, sizeof(what), "stream %s", stream);
     jj_status s = api_call(api, subject, config, &answer, err);
     if (s != JJ_OK)
         return s;
     *error_code_out = error_code(answer);
-    s = answer_error(answer, what, err);
+    s = refused(answer, config, err);
     if (s == JJ_OK)
         s = check_server(wanted, answer, err);
     json_decref(answer);

@@ -300,6 +300,71 @@ static void more_replicas_than_servers_are_refused(void **state)
     assert_non_null(strstr(err.text, "replicas"));
 }
 
+/* ---- a small disk ---- */
+
+static void expect_no_room(struct world *world, const struct stream_settings *settings,
+                           const char *const said[2])
+{
+    jj_error err = {0};
+
+    assert_int_equal(provision_with(world, settings, &err), JJ_ERR_STATE);
+    for (int i = 0; i < 2; i++)
+        if (strstr(err.text, said[i]) == NULL)
+            fail_msg("\"%s\" is not in: %s", said[i], err.text);
+}
+
+/* The settings that reserve room are named, and less room is enough. */
+static void expect_settings_named(struct world *world)
+{
+    static const char *const history[] = {
+        "stream JOBS_EVENTS: ", "it reserves 8589934592 bytes: make index.history_bytes (in C: "
+                                "jj_options.history_bytes) smaller, or give JetStream more room"};
+    static const char *const jobs[] = {
+        "stream JOBS: ",
+        "it reserves 5368709120 bytes: make streams.max_bytes (in C: jj_options.jobs_bytes)"};
+    const struct stream_settings large = {.history_bytes = INT64_C(8) << 30};
+    const struct stream_settings small = {.history_bytes = 1 << 20, .jobs_bytes = 1 << 20};
+    const struct stream_settings large_jobs = {.jobs_bytes = INT64_C(5) << 30};
+
+    expect_no_room(world, &(struct stream_settings){0}, history);
+    assert_int_equal(provision_with(world, &small, NULL), JJ_OK);
+    expect_no_room(world, &large, history);
+    expect_no_room(world, &large_jobs, jobs);
+}
+
+static void a_small_disk_is_told_and_what_takes_its_room(void **state)
+{
+    struct world *world = *state;
+    char config[TEMP_PATH_SIZE + 64];
+
+    snprintf(config, sizeof(config), "jetstream { store_dir: \"%s/store\", max_file_store: 1GB }",
+             world->server.dir);
+    server_restart_with(&world->server,
+                        &(struct server_options){.no_jetstream = true, .config = config});
+    nats_client_settle(world->stranger);
+    world_connect(world, NULL);
+    expect_settings_named(world);
+}
+
+static void a_small_account_is_told_and_what_takes_its_room(void **state)
+{
+    static const char *const users[] = {"a:x", "b:x"};
+    struct world *world = *state;
+
+    world_serve(
+        world,
+        "accounts {\n"
+        "A { jetstream: { max_file: 64MB }, users: [{ user: a, password: x }] }\n"
+        "B { jetstream: { disk_max_stream_bytes: 64MB }, users: [{ user: b, password: x }] }"
+        "}",
+        "a:x");
+    for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+        world_connect(world, users[i]);
+        expect_settings_named(world);
+        world_disconnect(world);
+    }
+}
+
 static void a_server_without_jetstream_is_named_as_such(void **state)
 {
     struct world *world = *state;
@@ -741,6 +806,8 @@ int main(void)
         STORY(a_stream_in_memory_is_refused),
         STORY(subjects_that_another_stream_has_are_refused),
         STORY(more_replicas_than_servers_are_refused),
+        STORY(a_small_disk_is_told_and_what_takes_its_room),
+        OWN_SERVER_STORY(a_small_account_is_told_and_what_takes_its_room),
         OWN_SERVER_STORY(a_server_without_jetstream_is_named_as_such),
         OWN_SERVER_STORY(an_account_without_jetstream_is_named_as_such),
         OWN_SERVER_STORY(an_old_server_is_refused),

@@ -198,11 +198,30 @@ static void the_doctor_names_what_is_missing(void **state)
     assert_int_equal(stage_stop(stage->process), 0);
 }
 
+static bool has_no_room(void *ctx)
+{
+    struct cluster *cluster = ctx;
+
+    return run(cluster, CLI_ARGS("provision"), cluster->said) == 1 &&
+           strstr(cluster->said, "index.history_bytes") != NULL;
+}
+
+static void small_disks_are_told_and_what_takes_their_room(void **state)
+{
+    struct cluster *cluster = *state;
+
+    stage_configure(cluster->stage, "streams: { replicas: 3 }\n"
+                                    "index: { path: jobs.db, history_bytes: 1000000GiB }\n");
+    if (!wait_until(has_no_room, cluster, 2 * WAIT_MS))
+        fail_msg("%s", cluster->said);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_of_three_may_be_lost, begin, end),
         cmocka_unit_test_setup_teardown(the_doctor_names_what_is_missing, begin, end),
+        cmocka_unit_test_setup_teardown(small_disks_are_told_and_what_takes_their_room, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
