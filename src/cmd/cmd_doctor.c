@@ -123,7 +123,7 @@ const struct command cmd_doctor = {
     .help = "Changes nothing. Sees what its user may see. Under each finding stands what to do\n"
             "about it; notes are worth knowing and not wrong. Ends with 1 if something is wrong.\n"
             "Only a server's monitoring tells whether messages are on disk before they are\n"
-            "acknowledged.\n",
+            "acknowledged (/jsz), and whether it can write to its disk (/healthz).\n",
     .options = options,
     .run = run,
 };

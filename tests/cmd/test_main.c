@@ -75,6 +75,7 @@ static void every_command_has_help(void **state)
     expect_output("provision", "--help", "usage: jetjobs provision\n");
     expect_output("help", "provision", "usage: jetjobs provision\n");
     expect_output("--help", "provision", "usage: jetjobs provision\n");
+    expect_output("doctor", "--help", "(/jsz), and whether it can write to its disk (/healthz).\n");
 }
 
 static void without_a_command_it_tells_how_to_use_it(void **state)
