@@ -234,48 +234,34 @@ static void a_verdict_counts_without_memory_for_its_text(void **state)
 
 #define PRINTED "\"printed\""
 
-static void no_job_of_a_program_is_lost_without_memory(void **state)
+static void judge_program(const char *id)
 {
-    char id[JJ_NAME_SIZE];
-    bool some = true;
-    int n = 0;
-
-    (void)state;
-    for (; some; n++) {
-        assert_true(n < ALLOCATIONS_MAX);
-        snprintf(id, sizeof(id), "program-%d", n);
-        shortage_begin(n, SHORT_ONCE);
-        workshop_enqueue("program", id, NULL);
-        workshop_wait_empty();
-        some = shortage_end();
-        workshop_expect_result(id, PRINTED);
-    }
-    print_message("%d allocations\n", n - 1);
+    workshop_expect_result(id, PRINTED);
 }
 
-/* The index service answers. What could not be asked costs no attempt. */
+static void no_job_of_a_program_is_lost_without_memory(void **state)
+{
+    (void)state;
+    workshop_try_jobs("program", judge_program);
+}
+
+/* What could not be asked costs no attempt. */
+static void judge_service(const char *id)
+{
+    jj_job *job = workshop_wait_over(id);
+
+    assert_int_equal(jj_job_state(job), JJ_COMPLETED);
+    assert_non_null(jj_job_result(job, NULL));
+    if (jj_job_error(job) != NULL)
+        assert_non_null(strstr(jj_job_error(job), "no memory for a result"));
+    jj_job_free(job);
+}
+
+/* The index service answers. */
 static void no_job_of_a_service_is_lost_without_memory(void **state)
 {
-    char id[JJ_NAME_SIZE];
-    bool some = true;
-    int n = 0;
-
     (void)state;
-    for (; some; n++) {
-        assert_true(n < ALLOCATIONS_MAX);
-        snprintf(id, sizeof(id), "service-%d", n);
-        shortage_begin(n, SHORT_ONCE);
-        workshop_enqueue("service", id, NULL);
-        workshop_wait_empty();
-        some = shortage_end();
-        jj_job *job = workshop_wait_over(id);
-        assert_int_equal(jj_job_state(job), JJ_COMPLETED);
-        assert_non_null(jj_job_result(job, NULL));
-        if (jj_job_error(job) != NULL)
-            assert_non_null(strstr(jj_job_error(job), "no memory for a result"));
-        jj_job_free(job);
-    }
-    print_message("%d allocations\n", n - 1);
+    workshop_try_jobs("service", judge_service);
 }
 
 /* ---- the tests ---- */

@@ -36,38 +36,18 @@ static jj_verdict be_whole(jj_attempt *attempt, void *user)
     return verdict;
 }
 
-static void begin_whole(const char *id)
-{
-    atomic_store(&whole_runs, 0);
-    atomic_store(&whole_told, 0);
-    workshop_enqueue("whole", id, NULL);
-}
-
 /* It ran once, has its result, and what it could tell. */
-static void end_whole(const char *id)
+static void judge_whole(const char *id)
 {
     workshop_expect_result(id, "whole");
-    assert_int_equal(atomic_load(&whole_runs), 1);
-    assert_int_equal(workshop_count_lines(id), atomic_load(&whole_told));
+    assert_int_equal(atomic_exchange(&whole_runs, 0), 1);
+    assert_int_equal(workshop_count_lines(id), atomic_exchange(&whole_told, 0));
 }
 
 static void no_job_is_lost_without_memory(void **state)
 {
-    char id[JJ_NAME_SIZE];
-    bool some = true;
-    int n = 0;
-
     (void)state;
-    for (; some; n++) {
-        assert_true(n < ALLOCATIONS_MAX);
-        snprintf(id, sizeof(id), "once-%d", n);
-        shortage_begin(n, SHORT_ONCE);
-        begin_whole(id);
-        workshop_wait_empty();
-        some = shortage_end();
-        end_whole(id);
-    }
-    print_message("%d allocations\n", n - 1);
+    workshop_try_jobs("whole", judge_whole);
 }
 
 static bool is_past(void *ctx)
@@ -83,11 +63,11 @@ static void no_job_is_lost_while_there_is_no_memory(void **state)
     for (int n = 0; n < 24; n += 3) {
         snprintf(id, sizeof(id), "while-%d", n);
         shortage_begin(n, SHORT_FOR_GOOD);
-        begin_whole(id);
+        workshop_enqueue("whole", id, NULL);
         int64_t until_ms = jj__clock_mono_ms() + 300;
         wait_until(is_past, &until_ms, WAIT_MS);
         shortage_end();
-        end_whole(id);
+        judge_whole(id);
     }
 }
 

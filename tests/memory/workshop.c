@@ -109,6 +109,24 @@ void workshop_expect_result(const char *id, const char *result)
     jj_job_free(job);
 }
 
+void workshop_try_jobs(const char *name, void (*judge)(const char *id))
+{
+    char id[JJ_NAME_SIZE];
+    bool some = true;
+    int n = 0;
+
+    for (; some; n++) {
+        assert_true(n < ALLOCATIONS_MAX);
+        snprintf(id, sizeof(id), "%s-%d", name, n);
+        shortage_begin(n, SHORT_ONCE);
+        workshop_enqueue(name, id, NULL);
+        workshop_wait_empty();
+        some = shortage_end();
+        judge(id);
+    }
+    print_message("%d allocations\n", n - 1);
+}
+
 size_t workshop_count_lines(const char *id)
 {
     jj_lines *lines = NULL;

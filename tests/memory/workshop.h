@@ -38,6 +38,10 @@ jj_job *workshop_wait_over(const char *id);
 /* The same, and it has that result. */
 void workshop_expect_result(const char *id, const char *result);
 
+/* Have jobs of a name go their way, one after the other, while an allocation fails: the first, the
+ * second, and so on until they need no more. Each is judged when it is over, or put off. */
+void workshop_try_jobs(const char *name, void (*judge)(const char *id));
+
 /* How many lines and custom events a job has. */
 size_t workshop_count_lines(const char *id);
 
