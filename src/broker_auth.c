@@ -11,6 +11,7 @@
 
 #include "broker.h"
 #include "broker_nats.h"
+#include "creds.h"
 #include "nkey.h"
 
 /* Servers of a cluster that we learned of carry no user, so the first url's is used for all. */
@@ -55,6 +56,16 @@ static jj_status check_secret(struct broker *broker, const char *path, jj_error 
     return JJ_OK;
 }
 
+/* What is in them is what it should be; who reads them is the signer, later. */
+static jj_status check_creds(const char *path, jj_error *err)
+{
+    struct creds creds;
+    jj_status s = jj__creds_read(path, &creds, err);
+
+    jj__secret_wipe(&creds, sizeof(creds));
+    return s;
+}
+
 static jj_status set_credentials(struct broker *broker, jj_error *err)
 {
     const char *path = broker->options.credentials;
@@ -64,7 +75,10 @@ static jj_status set_credentials(struct broker *broker, jj_error *err)
     jj_status s = check_secret(broker, path, err);
     if (s != JJ_OK)
         return s;
-    natsStatus nats = natsOptions_SetUserCredentialsFromFiles(broker->nats_options, path, NULL);
+    s = check_creds(path, err);
+    if (s != JJ_OK)
+        return s;
+    natsStatus nats = jj__signer_set(broker->nats_options, &broker->signer, path);
     return nats == NATS_OK ? JJ_OK : bad_file(nats, path, err);
 }
 

@@ -18,6 +18,7 @@
 #include "broker_nats.h"
 #include "buf.h"
 #include "clock.h"
+#include "creds.h"
 #include "nkey.h"
 #include "thread.h"
 
@@ -294,15 +295,24 @@ static bool hung_up(const struct broker *broker, natsStatus s, const char *text)
     return strcmp(text, "Expected 'PONG', got ''") == 0 || (tls && s == NATS_CONNECTION_CLOSED);
 }
 
-static const char *why_not(const struct broker *broker, natsStatus s)
+static void why_not(const struct broker *broker, natsStatus s, char out[JJ__CONNECT_TEXT_SIZE])
 {
     const char *text = jj__broker_last_error(s);
+    const char *creds = broker->options.credentials;
 
-    if (!hung_up(broker, s, text))
-        return text;
-    return broker->options.tls_cert == NULL
-               ? "the server hangs up: it may want a certificate of us"
-               : "the server hangs up: it may not like our certificate";
+    if (hung_up(broker, s, text))
+        text = broker->options.tls_cert == NULL
+                   ? "the server hangs up: it may want a certificate of us"
+                   : "the server hangs up: it may not like our certificate";
+    bool refused = creds != NULL && s == NATS_CONNECTION_AUTH_FAILED;
+    bool too_long = creds != NULL && strcmp(text, "maximum control line exceeded") == 0;
+    snprintf(out, JJ__CONNECT_TEXT_SIZE, refused || too_long ? "%s: " : "%s", text);
+    size_t len = strlen(out);
+    if (refused)
+        jj__creds_doubt(creds, jj__clock_wall_ms(), out + len, JJ__CONNECT_TEXT_SIZE - len);
+    else if (too_long)
+        snprintf(out + len, JJ__CONNECT_TEXT_SIZE - len,
+                 "the server's max_control_line is less than the JWT takes (%s)", creds);
 }
 
 /* Do we sign what the server says, to prove who we are? */
@@ -314,10 +324,10 @@ static bool signs(const jj_options *options)
 static void connect_failed(struct broker *broker, natsStatus s)
 {
     unsigned tries = signs(&broker->options) ? JJ__SIGNED_TRIES : 1;
-    const char *text = why_not(broker, s);
+    char text[JJ__CONNECT_TEXT_SIZE];
 
-    if (connected_before(broker) &&
-        strncmp(text, broker->connect_text, sizeof(broker->connect_text) - 1) != 0)
+    why_not(broker, s, text);
+    if (connected_before(broker) && strcmp(text, broker->connect_text) != 0)
         jj__log(&broker->log, JJ_LOG_WARN, "no broker at %s: %s", broker->shown_url, text);
     broker->refusals += s == NATS_CONNECTION_AUTH_FAILED;
     note_connect(broker, broker->refusals >= tries, text);

@@ -10,6 +10,7 @@
 #include <nats/nats.h>
 
 #include "broker.h"
+#include "broker_signer.h"
 
 struct asked;
 struct call;
@@ -43,6 +44,8 @@ struct publisher {
     int64_t check_ms; /* when to look for overdue ones */
 };
 
+#define JJ__CONNECT_TEXT_SIZE 240
+
 struct broker {
     jj_options options; /* strings are copies */
     char *shown_url;    /* without passwords, for texts */
@@ -60,6 +63,7 @@ struct broker {
     /* Broker thread only. */
     natsConnection *nc;
     natsOptions *nats_options;
+    struct signer signer; /* for these; if there are credentials */
     struct port *ports;
     bool draining, ports_closed;
     struct broker_member *members;
@@ -80,16 +84,16 @@ struct broker {
     atomic_size_t max_payload;
 
     pthread_mutex_t lock;
-    pthread_cond_t changed;       /* connected or given up */
-    struct call *calls;           /* guarded by lock: run these on the broker thread, in order */
-    struct call **calls_end;      /* guarded by lock */
-    struct sent *outbox;          /* guarded by lock: publish these */
-    struct sent **outbox_end;     /* guarded by lock */
-    bool refused;                 /* guarded by lock: it was the credentials */
-    char connect_text[200];       /* guarded by lock */
-    struct complaint *complaints; /* guarded by lock: what the server says of its own */
-    struct complaint **complaints_end; /* guarded by lock */
-    struct news *news;                 /* what the client library's threads know of us */
+    pthread_cond_t changed;   /* connected or given up */
+    struct call *calls;       /* guarded by lock: run these on the broker thread, in order */
+    struct call **calls_end;  /* guarded by lock */
+    struct sent *outbox;      /* guarded by lock: publish these */
+    struct sent **outbox_end; /* guarded by lock */
+    bool refused;             /* guarded by lock: it was the credentials */
+    char connect_text[JJ__CONNECT_TEXT_SIZE]; /* guarded by lock */
+    struct complaint *complaints;             /* guarded by lock: what the server says of its own */
+    struct complaint **complaints_end;        /* guarded by lock */
+    struct news *news;                        /* what the client library's threads know of us */
 };
 
 #define JJ__RECONNECT_FIRST_MS 50

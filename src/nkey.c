@@ -9,8 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,8 +22,7 @@
 #define KIND_USER 0xA0 /* the letter U */
 #define KEY_LEN   32
 #define SEED_LEN  (2 + KEY_LEN + 2)
-#define SEED_TEXT 58 /* how it is written */
-#define FILE_MAX  4096
+#define SEED_TEXT (JJ__SEED_SIZE - 1)
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
@@ -82,17 +79,23 @@ static bool is_user_seed(const unsigned char raw[SEED_LEN])
     return (raw[0] & 0xF8u) == KIND_SEED && kind == KIND_USER && checksum(raw, SEED_LEN - 2) == sum;
 }
 
-/* The first line of the text that is a user's seed. */
-static bool find_seed(const char *text, unsigned char raw[SEED_LEN])
+bool jj__nkey_find_seed(const char *text, char seed[JJ__SEED_SIZE])
 {
-    for (const char *line = text; *line != '\0';) {
-        size_t len = strcspn(line, " \t\r\n");
-        if (len == SEED_TEXT && read_base32(line, raw) && is_user_seed(raw))
-            return true;
+    unsigned char raw[SEED_LEN];
+    bool found = false;
+
+    for (const char *line = text; *line != '\0' && !found;) {
+        size_t len = strcspn(line, JJ__SECRET_SPACE);
+        found = len == SEED_TEXT && read_base32(line, raw) && is_user_seed(raw);
+        if (found) {
+            memcpy(seed, line, len);
+            seed[len] = '\0';
+        }
         line += len;
-        line += strspn(line, " \t\r\n");
+        line += strspn(line, JJ__SECRET_SPACE);
     }
-    return false;
+    jj__secret_wipe(raw, sizeof(raw));
+    return found;
 }
 
 static bool make_public(const unsigned char raw[SEED_LEN], char out[JJ__NKEY_SIZE])
@@ -110,36 +113,52 @@ static bool make_public(const unsigned char raw[SEED_LEN], char out[JJ__NKEY_SIZ
     return made;
 }
 
-/* What is in a file, as far as it matters. */
-static jj_status read_file(const char *path, char text[FILE_MAX + 1], jj_error *err)
+bool jj__nkey_public_of(const char *seed, char out[JJ__NKEY_SIZE])
+{
+    unsigned char raw[SEED_LEN];
+    bool made = strlen(seed) == SEED_TEXT && read_base32(seed, raw) && make_public(raw, out);
+
+    jj__secret_wipe(raw, sizeof(raw));
+    return made;
+}
+
+jj_status jj__nkey_public(const char *path, char out[JJ__NKEY_SIZE], jj_error *err)
+{
+    char text[JJ__SECRET_SIZE];
+    char seed[JJ__SEED_SIZE];
+
+    jj_status s = jj__secret_read(path, text, err);
+    if (s == JJ_OK && !jj__nkey_find_seed(text, seed))
+        s = jj__fail(err, JJ_ERR_INVALID, "%s: has no seed of a user's nkey: a line SU...", path);
+    else if (s == JJ_OK && !jj__nkey_public_of(seed, out))
+        s = jj__fail(err, JJ_ERR_INTERNAL, "%s: its public key can't be computed", path);
+    jj__secret_wipe(text, sizeof(text));
+    jj__secret_wipe(seed, sizeof(seed));
+    return s;
+}
+
+/* ---- secrets ---- */
+
+void jj__secret_wipe(void *data, size_t len)
+{
+    OPENSSL_cleanse(data, len);
+}
+
+jj_status jj__secret_read(const char *path, char text[JJ__SECRET_SIZE], jj_error *err)
 {
     size_t len = 0;
     ssize_t got = 1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
+    text[0] = '\0';
     if (fd < 0)
         return jj__fail_errno(err, JJ_ERR_INVALID, errno, path);
-    while (got > 0 && len < FILE_MAX) {
-        got = read(fd, text + len, FILE_MAX - len);
+    while (got > 0 && len < JJ__SECRET_SIZE - 1) {
+        got = read(fd, text + len, JJ__SECRET_SIZE - 1 - len);
         len += got > 0 ? (size_t)got : 0;
     }
     int failure = errno;
     close(fd);
     text[len] = '\0';
     return got < 0 ? jj__fail_errno(err, JJ_ERR_INVALID, failure, path) : JJ_OK;
-}
-
-jj_status jj__nkey_public(const char *path, char out[JJ__NKEY_SIZE], jj_error *err)
-{
-    char text[FILE_MAX + 1];
-    unsigned char raw[SEED_LEN];
-
-    jj_status s = read_file(path, text, err);
-    if (s == JJ_OK && !find_seed(text, raw))
-        s = jj__fail(err, JJ_ERR_INVALID, "%s: has no seed of a user's nkey: a line SU...", path);
-    else if (s == JJ_OK && !make_public(raw, out))
-        s = jj__fail(err, JJ_ERR_INTERNAL, "%s: its public key can't be computed", path);
-    OPENSSL_cleanse(text, sizeof(text));
-    OPENSSL_cleanse(raw, sizeof(raw));
-    return s;
 }

@@ -31,7 +31,7 @@ typedef void (*jj_log_sink)(jj_log_level level, const char *text, void *user);
  *  are copied. Fields are only ever added at the end. */
 typedef struct jj_options {
     const char *url;            /**< servers, with commas between; "nats://127.0.0.1:4222" */
-    const char *credentials;    /**< file of user credentials; none */
+    const char *credentials;    /**< file of user credentials, read for each connection; none */
     const char *tls_ca;         /**< file of trusted certificates; the system's. With it, or a
                                      tls_cert, a server without TLS is refused */
     const char *tls_cert;       /**< file of the client's certificate chain; none */

@@ -15,10 +15,10 @@
 #include <jansson.h>
 #include <nats/nats.h>
 
+#include "broker_signer.h"
 #include "clock.h"
 #include "definitions.h"
 #include "id.h"
-#include "nkey.h"
 #include "status.h"
 
 #define FETCH       500
@@ -33,6 +33,7 @@ struct raw {
     natsConnection *nc;
     jsCtx *js;
     natsSubscription *sub; /* NULL: nothing was taken yet */
+    struct signer signer;
     char stream[JJ_NAME_SIZE];
     char subject[JJ_NAME_SIZE + 16];
 };
@@ -63,12 +64,12 @@ static natsStatus set_servers(natsOptions *options, const char *url)
     return s;
 }
 
-static natsStatus set_user(natsOptions *nats, const jj_options *options)
+static natsStatus set_user(struct signer *signer, natsOptions *nats, const jj_options *options)
 {
     char public[JJ__NKEY_SIZE];
 
     if (options->credentials != NULL)
-        return natsOptions_SetUserCredentialsFromFiles(nats, options->credentials, NULL);
+        return jj__signer_set(nats, signer, options->credentials);
     if (options->nkey == NULL)
         return NATS_OK;
     if (jj__nkey_public(options->nkey, public, NULL) != JJ_OK)
@@ -76,7 +77,7 @@ static natsStatus set_user(natsOptions *nats, const jj_options *options)
     return natsOptions_SetNKeyFromSeed(nats, public, options->nkey);
 }
 
-static natsStatus connect_to(const jj_options *options, natsConnection **nc_out)
+static natsStatus connect_to(struct raw *raw, const jj_options *options)
 {
     natsOptions *nats = NULL;
     natsStatus s = natsOptions_Create(&nats);
@@ -84,7 +85,7 @@ static natsStatus connect_to(const jj_options *options, natsConnection **nc_out)
     if (s == NATS_OK)
         s = set_servers(nats, options->url == NULL ? "nats://127.0.0.1:4222" : options->url);
     if (s == NATS_OK)
-        s = set_user(nats, options);
+        s = set_user(&raw->signer, nats, options);
     if (s == NATS_OK && options->inbox_prefix != NULL)
         s = natsOptions_SetCustomInboxPrefix(nats, options->inbox_prefix);
     if (s == NATS_OK && options->tls_ca != NULL)
@@ -96,7 +97,7 @@ static natsStatus connect_to(const jj_options *options, natsConnection **nc_out)
     if (s == NATS_OK)
         s = NATS_CONNECTION_AUTH_FAILED;
     for (int i = 0; i < JJ__SIGNED_TRIES && s == NATS_CONNECTION_AUTH_FAILED; i++)
-        s = natsConnection_Connect(nc_out, nats);
+        s = natsConnection_Connect(&raw->nc, nats);
     natsOptions_Destroy(nats);
     return s;
 }
@@ -153,7 +154,7 @@ jj_status raw_open(const jj_options *options, const char *stream, struct raw **r
     if (s == JJ_OK) {
         snprintf(raw->stream, sizeof(raw->stream), "%.50s_%s", stream, random);
         snprintf(raw->subject, sizeof(raw->subject), "jobs-raw.%s", random);
-        s = check(connect_to(options, &raw->nc), "connect", err);
+        s = check(connect_to(raw, options), "connect", err);
     }
     if (s == JJ_OK)
         s = check(jsOptions_Init(&js), "options", err);

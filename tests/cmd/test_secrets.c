@@ -17,6 +17,7 @@
 
 #include "cli.h"
 #include "program.h"
+#include "realm.h"
 #include "server.h"
 #include "temp.h"
 
@@ -33,6 +34,7 @@
 
 struct safe {
     struct server server;
+    struct realm realm; /* of those who have credentials */
     char config[TEMP_PATH_SIZE + 32];
 };
 
@@ -78,6 +80,59 @@ static void an_nkey_of_the_configuration_opens(void **state)
     cli_output(&cli, CLI_ARGS("--config", safe->config, "provision"), ENDING_DONE);
     cli_output(&cli, CLI_ARGS("--config", safe->config, "enqueue", "mail", "1"), ENDING_DONE);
     cli_output(&cli, CLI_ARGS("--config", safe->config, "bench", "-n", "10"), ENDING_DONE);
+}
+
+static void write_creds(struct safe *safe, const char *name, const char *conf_user,
+                        int64_t expires_at_s)
+{
+    struct key_pair keys;
+    char path[TEMP_PATH_SIZE + 32];
+
+    key_pair_make(KEY_OF_USER, &keys);
+    const struct realm_user user = {
+        .keys = &keys, .conf_user = conf_user, .expires_at_s = expires_at_s};
+    char *jwt = realm_jwt(&safe->realm, &user);
+    char *text = realm_creds(jwt, keys.seed);
+    write_file(safe, name, text, path);
+    free(text);
+    free(jwt);
+}
+
+#define CREDS_CONFIG                                                                               \
+    "nats: { creds: all.creds }\n"                                                                 \
+    "index: { path: all.db }\n"                                                                    \
+    "handlers: [ { name: mail, exec: [/bin/cat] } ]\n"
+
+static void credentials_of_the_configuration_open(void **state)
+{
+    struct safe *safe = *state;
+    const struct cli cli = {.program = JETJOBS_PROGRAM, .url = safe->server.url};
+    char all[TEMP_PATH_SIZE + 32], mail[TEMP_PATH_SIZE + 32];
+
+    realm_make(&safe->realm);
+    server_restart_with(&safe->server, &(struct server_options){.config = safe->realm.config});
+    write_creds(safe, "all.creds", NULL, 0);
+    write_creds(safe, "mail.creds", "mail_producer", 0);
+    write_file(safe, "all.yaml", CREDS_CONFIG, all);
+    write_file(safe, "mail.yaml",
+               "nats: { creds: mail.creds, inbox_prefix: _INBOX_mail_producer, only_name: mail }\n",
+               mail);
+    struct process *up = cli_start(&cli, CLI_ARGS("--config", all, "up"));
+    assert_true(process_wait_errors(up, "up: broker"));
+    const char *job =
+        cli_output(&cli, CLI_ARGS("--config", mail, "enqueue", "mail", "[1]", "--wait"), 0);
+    assert_non_null(strstr(job, "\nresult\t[1]\n"));
+    const char *errors =
+        cli_errors(&cli, CLI_ARGS("--config", mail, "enqueue", "other", "1"), ENDING_FAILED);
+    assert_non_null(strstr(errors, "not permitted"));
+    cli_output(&cli, CLI_ARGS("--config", all, "bench", "-n", "10"), ENDING_DONE);
+    process_signal(up, SIGTERM);
+    process_wait(up, 0);
+    process_free(up);
+
+    write_creds(safe, "mail.creds", "mail_producer", 1767225599);
+    errors = cli_errors(&cli, CLI_ARGS("--config", mail, "enqueue", "mail"), ENDING_FAILED);
+    assert_non_null(strstr(errors, "the JWT expired at 2025-12-31T23:59:59.000Z"));
 }
 
 static void creds_and_nkey_exclude_each_other(void **state)
@@ -165,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_nkey_of_the_configuration_opens),
+        TEST(credentials_of_the_configuration_open),
         TEST(creds_and_nkey_exclude_each_other),
         TEST(no_command_tells_a_password),
         TEST(a_service_warns_of_a_password_that_all_may_read),
