@@ -244,6 +244,29 @@ static void drop_connection(struct broker *broker)
     }
 }
 
+/* Connect again, but not yet. */
+static void back_off(struct broker *broker)
+{
+    broker->connect_at_ms = jj__clock_mono_ms() + broker->connect_delay_ms;
+    broker->connect_delay_ms = broker->connect_delay_ms * 2 > RECONNECT_MAX_MS
+                                   ? RECONNECT_MAX_MS
+                                   : broker->connect_delay_ms * 2;
+}
+
+/* Connect again at once; but a connection that did not last counts as one that failed. A user whose
+ * time is up is let in and thrown out for the rest of that second. */
+static void connect_again(struct broker *broker)
+{
+    int64_t now_ms = jj__clock_mono_ms();
+
+    if (now_ms - broker->connected_at_ms < RECONNECT_MAX_MS) {
+        back_off(broker);
+        return;
+    }
+    broker->connect_delay_ms = JJ__RECONNECT_FIRST_MS;
+    broker->connect_at_ms = now_ms;
+}
+
 void jj__connect_end(struct broker *broker)
 {
     bool was_connected = atomic_exchange(&broker->connected, false);
@@ -254,8 +277,7 @@ void jj__connect_end(struct broker *broker)
     if (was_connected) {
         if (!atomic_load(&broker->stopping))
             jj__log(&broker->log, JJ_LOG_WARN, "connection to the broker lost, connecting again");
-        broker->connect_delay_ms = JJ__RECONNECT_FIRST_MS;
-        broker->connect_at_ms = jj__clock_mono_ms();
+        connect_again(broker);
         jj__broker_tell_members(broker, false);
     }
 }
@@ -332,10 +354,7 @@ static void connect_failed(struct broker *broker, natsStatus s)
     broker->refusals += s == NATS_CONNECTION_AUTH_FAILED;
     note_connect(broker, broker->refusals >= tries, text);
     jj__connect_end(broker);
-    broker->connect_at_ms = jj__clock_mono_ms() + broker->connect_delay_ms;
-    broker->connect_delay_ms = broker->connect_delay_ms * 2 > RECONNECT_MAX_MS
-                                   ? RECONNECT_MAX_MS
-                                   : broker->connect_delay_ms * 2;
+    back_off(broker);
 }
 
 void jj__connect_try(struct broker *broker)
@@ -358,6 +377,7 @@ void jj__connect_try(struct broker *broker)
     }
     atomic_store(&broker->max_payload, (size_t)natsConnection_GetMaxPayload(broker->nc));
     atomic_store(&broker->connected, true);
+    broker->connected_at_ms = jj__clock_mono_ms();
     broker->refusals = 0;
     note_connect(broker, false, "");
     jj__log(&broker->log, JJ_LOG_DEBUG, "connected to the broker");

@@ -70,7 +70,8 @@ struct broker {
     struct broker_member *next_member; /* of the walk that is under way */
     struct asked *asked;               /* questions without answer */
     struct publisher publisher;
-    int64_t connect_at_ms; /* next try while disconnected */
+    int64_t connected_at_ms; /* the last time */
+    int64_t connect_at_ms;   /* next try while disconnected */
     int64_t connect_delay_ms;
     unsigned refusals; /* of our credentials, since we were connected */
     char **servers;    /* known from the last connection */

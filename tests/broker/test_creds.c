@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "clock.h"
 #include "crew.h"
 #include "realm.h"
+
+#define LOG_SIZE (1 << 20)
 
 struct office {
     struct realm realm;
@@ -327,6 +330,62 @@ static bool wait_log(struct office *office, jj_log_level level, const char *text
     return log_book_has(&office->book, level, text);
 }
 
+/* How often the server has refused somebody, by its log. */
+static size_t count_refusals(const struct server *server)
+{
+    char path[TEMP_PATH_SIZE + 16];
+    static char text[LOG_SIZE];
+    size_t count = 0;
+
+    snprintf(path, sizeof(path), "%s/log", server->dir);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    for (const char *at = text; (at = strstr(at, "authentication error")) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void wait_refusals(const struct server *server, size_t count)
+{
+    int64_t until_ms = jj__clock_mono_ms() + WAIT_MS;
+
+    while (count_refusals(server) < count) {
+        if (jj__clock_mono_ms() > until_ms)
+            fail_msg("no %zu refusals, but %zu", count, count_refusals(server));
+        wait_a_moment();
+    }
+}
+
+static void who_expires_comes_back_with_a_fresh_file(void **state)
+{
+    struct office *office = *state;
+    jj_error err = {0};
+    jj_receipt receipt;
+    jj_job *job = NULL;
+
+    int64_t end_s = time(NULL) + 5;
+    write_creds(office, (struct realm_user){.expires_at_s = end_s}, NULL);
+    jj_client *client = enter(office, (jj_options){0});
+    must(jj_enqueue(client, &(jj_spec){.name = "mail"}, &receipt, &err), &err);
+
+    assert_true(wait_log(office, JJ_LOG_WARN, "User Authentication Expired"));
+    assert_true(wait_log(office, JJ_LOG_WARN, "the JWT expired at 20"));
+    wait_refusals(&office->server, 6);
+    /* 50 + 100 + ... + 800 ms lie between them. */
+    assert_true(jj__clock_wall_ms() > end_s * 1000 + 1500);
+    if (log_book_count(&office->book, JJ_LOG_WARN) > 25)
+        fail_msg("%s", office->book.text);
+
+    assert_int_equal(jj_get(client, receipt.id, &job, &err), JJ_ERR_NOT_PERMITTED);
+    assert_non_null(strstr(err.text, "the JWT expired at 20"));
+
+    write_creds(office, (struct realm_user){0}, NULL);
+    must(jj_enqueue(client, &(jj_spec){.name = "mail"}, &receipt, &err), &err);
+    assert_int_equal(receipt.seq, 2);
+}
+
 /* What is replaced in two steps is not there in between. */
 static void a_file_that_is_gone_is_named_and_looked_for(void **state)
 {
@@ -372,6 +431,7 @@ int main(void)
         STORY(a_jwt_without_a_seed_is_one_too),
         STORY(a_file_that_all_users_can_read_is_warned_of),
         STORY(a_jwt_that_is_too_long_for_the_server_is_said_to_be),
+        STORY(who_expires_comes_back_with_a_fresh_file),
         STORY(a_file_that_is_gone_is_named_and_looked_for),
     };
 
