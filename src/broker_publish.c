@@ -195,7 +195,9 @@ static void send_now(struct broker *broker, struct sent *sent, int64_t now_ms)
     }
     if (s != NATS_OK) {
         sent->again_ms = now_ms + SILENCE_MS;
-        snprintf(sent->refusal, sizeof(sent->refusal), "not connected");
+        snprintf(sent->refusal, sizeof(sent->refusal), "not connected%s%.*s",
+                 broker->connect_text[0] == '\0' ? "" : ": ", REFUSAL_SIZE - 20,
+                 broker->connect_text);
         return;
     }
     sent->sendings++;

@@ -134,6 +134,22 @@ static void a_call_waits_no_longer_than_its_caller_chose(void **state)
     assert_true(crew_wait_runs(crew, "steady", 1));
 }
 
+static void a_call_that_gives_up_says_why_there_is_no_broker(void **state)
+{
+    struct crew *crew = *state;
+    const jj_spec spec = {.name = "steady", .id = "patient"};
+    jj_error err = {0};
+    int64_t until_ms = jj__clock_mono_ms() + WAIT_MS;
+
+    crew_open(crew, &(jj_options){.timeout_ms = 1000});
+    server_stop(&crew->server);
+    while (strstr(err.text, "publish to jobs.enqueue.steady: not connected: ") == NULL) {
+        if (jj__clock_mono_ms() > until_ms)
+            fail_msg("%s", err.text);
+        assert_int_not_equal(jj_enqueue(crew->client, &spec, NULL, &err), JJ_OK);
+    }
+}
+
 static void stop_and_close_end_while_the_broker_is_away(void **state)
 {
     struct crew *crew = *state;
@@ -176,6 +192,7 @@ int main(void)
         STORY(nothing_acknowledged_is_lost_when_the_broker_restarts),
         STORY(jobs_that_run_while_the_broker_is_away_complete),
         STORY(a_call_waits_no_longer_than_its_caller_chose),
+        STORY(a_call_that_gives_up_says_why_there_is_no_broker),
         STORY(stop_and_close_end_while_the_broker_is_away),
         STORY(a_worker_starts_again_when_its_consumer_is_gone),
     };
