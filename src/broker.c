@@ -225,6 +225,7 @@ static void *broker_main(void *arg)
     int64_t next_ms = 0;
 
     broker->self = pthread_self();
+    jj__trash_open();
     while (!atomic_load(&broker->stopping)) {
         if (broker->nc == NULL && jj__clock_mono_ms() >= broker->connect_at_ms)
             jj__connect_try(broker);
@@ -243,10 +244,12 @@ static void *broker_main(void *arg)
             natsConnection_ProcessWriteEvent(broker->nc);
         if (broker->nc != NULL && natsConnection_IsClosed(broker->nc))
             jj__connect_end(broker);
+        jj__trash_empty();
     }
     run_calls(broker);
     jj__connect_end(broker);
     jj__publisher_close(broker);
+    jj__trash_close();
     jj__broker_thread_done();
     return NULL;
 }

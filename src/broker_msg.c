@@ -40,10 +40,63 @@ size_t jj__msg_len(const struct broker_msg *msg)
     return len < 0 ? 0 : (size_t)len;
 }
 
+/* ---- the end of messages ----
+ *
+ * The library hands a destroyed message to a thread of its own, and wakes it for each one that
+ * finds it asleep. So the broker thread, through which all messages go, destroys them many at once
+ * at the end of its turn: it spares both threads most of that. */
+
+#define TRASH_MESSAGES 256
+#define TRASH_BYTES    ((size_t)256 * 1024)
+
+struct trash {
+    natsMsg *msgs[TRASH_MESSAGES];
+    size_t count;
+    size_t bytes;
+};
+static _Thread_local struct trash *trash; /* NULL: destroyed at once */
+
+void jj__trash_open(void)
+{
+    trash = calloc(1, sizeof(*trash));
+}
+
+void jj__trash_empty(void)
+{
+    if (trash == NULL)
+        return;
+    for (size_t i = 0; i < trash->count; i++)
+        natsMsg_Destroy(trash->msgs[i]);
+    trash->count = trash->bytes = 0;
+}
+
+void jj__trash_close(void)
+{
+    jj__trash_empty();
+    free(trash);
+    trash = NULL;
+}
+
+void jj__trash_put(natsMsg *msg)
+{
+    if (msg == NULL)
+        return;
+    if (trash == NULL) {
+        natsMsg_Destroy(msg);
+        return;
+    }
+    trash->msgs[trash->count++] = msg;
+    trash->bytes += (size_t)natsMsg_GetDataLength(msg);
+    if (trash->count == TRASH_MESSAGES || trash->bytes > TRASH_BYTES)
+        jj__trash_empty();
+}
+
 void jj__msg_free(struct broker_msg *msg)
 {
-    natsMsg_Destroy(nats_of(msg));
+    jj__trash_put(nats_of(msg));
 }
+
+/* ---- what came in ---- */
 
 const char *jj__msg_header(struct broker_msg *msg, const char *name)
 {
@@ -245,7 +298,7 @@ bool jj__broker_send(struct broker *broker, const struct outgoing *message)
         if (jj__broker_make(message, message->reply, &msg, NULL) != JJ_OK)
             return false;
         s = natsConnection_PublishMsg(broker->nc, msg);
-        natsMsg_Destroy(msg);
+        jj__trash_put(msg);
         return s == NATS_OK;
     }
     if (message->reply != NULL)

@@ -134,6 +134,12 @@ void jj__news_on_error(natsConnection *nc, natsSubscription *sub, natsStatus sta
 void jj__news_on_closed(natsConnection *nc, void *closure);
 
 /* broker_msg.c */
+/* What the broker thread is done with, until the end of its turn. */
+void jj__trash_open(void);
+void jj__trash_empty(void);
+void jj__trash_close(void);
+/* Destroy a message, now or soon. NULL is fine. Thread: any. */
+void jj__trash_put(natsMsg *msg);
 /* Make a message to send; headers are checked again for what would break the protocol. */
 jj_status jj__broker_make(const struct outgoing *message, const char *reply, natsMsg **msg_out,
                           jj_error *err);

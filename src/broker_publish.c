@@ -60,7 +60,7 @@ static void free_sent(struct sent *sent)
     if (sent == NULL)
         return;
     for (size_t i = 0; i < sent->count; i++)
-        natsMsg_Destroy(sent->msgs[i]);
+        jj__trash_put(sent->msgs[i]);
     free(sent);
 }
 

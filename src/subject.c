@@ -40,41 +40,51 @@ static size_t token_len(const char *text)
     return len <= JJ_NAME_MAX ? len : 0;
 }
 
+#define KNOWN(name)                                                                                \
+    {                                                                                              \
+        name, sizeof(name) - 1                                                                     \
+    }
+
 const char *jj__header_known(const char *text, size_t len)
 {
-    static const char *const names[] = {JJ__HEADER_ID,
-                                        JJ__HEADER_MAX_ATTEMPTS,
-                                        JJ__HEADER_ATTEMPTS,
-                                        JJ__HEADER_REDRIVES,
-                                        JJ__HEADER_SNOOZES,
-                                        JJ__HEADER_PUT_OFFS,
-                                        JJ__HEADER_RUN_AT,
-                                        JJ__HEADER_TIMEOUT,
-                                        JJ__HEADER_SCHEDULE_ID,
-                                        JJ__HEADER_CREATED_AT,
-                                        JJ__HEADER_KEY,
-                                        JJ__HEADER_CONTENT_TYPE,
-                                        JJ__HEADER_TRACEPARENT,
-                                        JJ__HEADER_MSG_ID,
-                                        JJ__HEADER_SCHEDULE,
-                                        JJ__HEADER_TIME_ZONE,
-                                        JJ__HEADER_SCHEDULE_TARGET,
-                                        JJ__HEADER_SCHEDULE_NEXT,
-                                        JJ__HEADER_SCHEDULER,
-                                        JJ__HEADER_BATCH_ID,
-                                        JJ__HEADER_BATCH_SEQUENCE,
-                                        JJ__HEADER_BATCH_COMMIT,
-                                        JJ__HEADER_ERROR,
-                                        JJ__HEADER_ERROR_CODE,
-                                        JJ__HEADER_JOBS_SEQ,
-                                        JJ__HEADER_SCHEDULE_SEQ,
-                                        JJ__HEADER_EVENTS_SEQ,
-                                        JJ__HEADER_WAIT,
-                                        JJ__HEADER_STREAM};
+    static const struct {
+        const char *text;
+        size_t len;
+    } names[] = {
+        KNOWN(JJ__HEADER_ID),
+        KNOWN(JJ__HEADER_MAX_ATTEMPTS),
+        KNOWN(JJ__HEADER_ATTEMPTS),
+        KNOWN(JJ__HEADER_REDRIVES),
+        KNOWN(JJ__HEADER_SNOOZES),
+        KNOWN(JJ__HEADER_PUT_OFFS),
+        KNOWN(JJ__HEADER_RUN_AT),
+        KNOWN(JJ__HEADER_TIMEOUT),
+        KNOWN(JJ__HEADER_SCHEDULE_ID),
+        KNOWN(JJ__HEADER_CREATED_AT),
+        KNOWN(JJ__HEADER_KEY),
+        KNOWN(JJ__HEADER_CONTENT_TYPE),
+        KNOWN(JJ__HEADER_TRACEPARENT),
+        KNOWN(JJ__HEADER_MSG_ID),
+        KNOWN(JJ__HEADER_SCHEDULE),
+        KNOWN(JJ__HEADER_TIME_ZONE),
+        KNOWN(JJ__HEADER_SCHEDULE_TARGET),
+        KNOWN(JJ__HEADER_SCHEDULE_NEXT),
+        KNOWN(JJ__HEADER_SCHEDULER),
+        KNOWN(JJ__HEADER_BATCH_ID),
+        KNOWN(JJ__HEADER_BATCH_SEQUENCE),
+        KNOWN(JJ__HEADER_BATCH_COMMIT),
+        KNOWN(JJ__HEADER_ERROR),
+        KNOWN(JJ__HEADER_ERROR_CODE),
+        KNOWN(JJ__HEADER_JOBS_SEQ),
+        KNOWN(JJ__HEADER_SCHEDULE_SEQ),
+        KNOWN(JJ__HEADER_EVENTS_SEQ),
+        KNOWN(JJ__HEADER_WAIT),
+        KNOWN(JJ__HEADER_STREAM),
+    };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strlen(names[i]) == len && memcmp(names[i], text, len) == 0)
-            return names[i];
+        if (names[i].len == len && memcmp(names[i].text, text, len) == 0)
+            return names[i].text;
     return NULL;
 }
 
