@@ -62,7 +62,7 @@ jj_status jj__cron_read_next(struct broker *broker, const char *filter, uint64_t
 
 /* ---- all ---- */
 
-struct reading {
+struct listing {
     void (*take)(void *ctx, const struct cron_message *message);
     void *ctx;
     uint64_t seq; /* of the last one */
@@ -70,19 +70,19 @@ struct reading {
 
 static void take_message(void *ctx, struct broker_msg *msg)
 {
-    struct reading *reading = ctx;
+    struct listing *listing = ctx;
     struct cron_message message;
 
-    if (!jj__cron_message(msg, &message) || message.seq <= reading->seq) {
+    if (!jj__cron_message(msg, &message) || message.seq <= listing->seq) {
         jj__msg_free(msg);
         return;
     }
-    reading->seq = message.seq;
-    reading->take(reading->ctx, &message);
+    listing->seq = message.seq;
+    listing->take(listing->ctx, &message);
 }
 
 /* An answer that does not come, or stops, is asked for again from where it was. */
-static jj_status read_more(struct broker *broker, struct direct *direct, struct reading *reading,
+static jj_status read_more(struct broker *broker, struct direct *direct, struct listing *listing,
                            int64_t deadline_ms, bool *more_out, jj_error *err)
 {
     jj_status s = jj__broker_wait_connected(broker, deadline_ms, err);
@@ -90,7 +90,7 @@ static jj_status read_more(struct broker *broker, struct direct *direct, struct 
         return s;
     int64_t now_ms = jj__clock_mono_ms();
 
-    direct->from_seq = reading->seq + 1;
+    direct->from_seq = listing->seq + 1;
     direct->deadline_ms = now_ms + QUIET_MS < deadline_ms ? now_ms + QUIET_MS : deadline_ms;
     s = jj__direct_read(broker, direct, more_out, err);
     if (s != JJ_ERR_TIMEOUT || jj__clock_mono_ms() >= deadline_ms)
@@ -103,13 +103,13 @@ jj_status jj__cron_read_all(struct broker *broker, const char *filter, int64_t d
                             void (*take)(void *ctx, const struct cron_message *message), void *ctx,
                             jj_error *err)
 {
-    struct reading reading = {.take = take, .ctx = ctx};
+    struct listing listing = {.take = take, .ctx = ctx};
     struct direct direct = {.stream = JJ__STREAM_SCHEDULE,
                             .filter = filter,
                             .max_messages = BATCH_MESSAGES,
                             .max_bytes = BATCH_BYTES,
                             .take = take_message,
-                            .ctx = &reading};
+                            .ctx = &listing};
     struct cron_message first;
     bool more = true;
     /* The first one alone: a request is told when it is not permitted, a batch is not. */
@@ -121,6 +121,6 @@ jj_status jj__cron_read_all(struct broker *broker, const char *filter, int64_t d
         return s;
     jj__msg_free(first.msg);
     while (s == JJ_OK && more)
-        s = read_more(broker, &direct, &reading, deadline_ms, &more, err);
+        s = read_more(broker, &direct, &listing, deadline_ms, &more, err);
     return s;
 }

@@ -1,29 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* An answer is many messages and a last one that only has a status. They come to a port, on the
- * broker thread, while whoever asked waits. */
+ * broker thread. */
 
 #include "direct.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "clock.h"
 #include "thread.h"
-
-struct reading {
-    struct broker *broker;
-    const struct direct *direct;
-    struct port *port; /* broker thread only */
-    char inbox[JJ__INBOX_SIZE];
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool finished;    /* guarded by lock */
-    bool more;        /* guarded by lock */
-    jj_status status; /* guarded by lock */
-};
 
 uint64_t jj__direct_number(struct broker_msg *msg, const char *header)
 {
@@ -35,13 +22,13 @@ uint64_t jj__direct_number(struct broker_msg *msg, const char *header)
 static void finish(struct reading *reading, jj_status status, bool more)
 {
     pthread_mutex_lock(&reading->lock);
-    if (!reading->finished) {
-        reading->finished = true;
-        reading->status = status;
-        reading->more = more;
-        pthread_cond_signal(&reading->changed);
-    }
+    reading->finished = true;
+    reading->status = status;
+    reading->more = more;
+    pthread_cond_signal(&reading->changed);
     pthread_mutex_unlock(&reading->lock);
+    if (reading->direct.finished != NULL)
+        reading->direct.finished(reading->direct.ctx);
 }
 
 static void take(void *ctx, struct broker_msg *msg)
@@ -52,7 +39,7 @@ static void take(void *ctx, struct broker_msg *msg)
         return; /* no server has the stream now: as if it did not answer */
     int status = jj__msg_status(msg);
     if (status == 0) {
-        reading->direct->take(reading->direct->ctx, msg);
+        reading->direct.take(reading->direct.ctx, msg);
         return;
     }
     uint64_t pending = jj__direct_number(msg, "Nats-Num-Pending");
@@ -66,7 +53,7 @@ static void take(void *ctx, struct broker_msg *msg)
 static void ask(void *ctx)
 {
     struct reading *reading = ctx;
-    const struct direct *direct = reading->direct;
+    const struct direct *direct = &reading->direct;
     const struct port_options options = {.subject = reading->inbox, .take = take, .ctx = reading};
     char subject[96], body[256];
 
@@ -86,45 +73,53 @@ static void ask(void *ctx)
     jj__ignore(jj__broker_send(reading->broker, &request), "without an answer time runs out");
 }
 
-static void end(void *ctx)
+static void close_port(void *ctx)
 {
     struct reading *reading = ctx;
 
     jj__broker_port_close(reading->port);
 }
 
-static void wait_finished(struct reading *reading)
+void jj__direct_begin(struct broker *broker, const struct direct *direct, struct reading *reading)
 {
-    const struct timespec until = {.tv_sec = (time_t)(reading->direct->deadline_ms / 1000),
-                                   .tv_nsec =
-                                       (long)(reading->direct->deadline_ms % 1000) * 1000000};
+    *reading = (struct reading){.broker = broker, .direct = *direct, .status = JJ_ERR_TIMEOUT};
+    pthread_mutex_init(&reading->lock, NULL);
+    jj__thread_condition(&reading->changed);
+    jj__broker_call(broker, ask, reading);
+}
 
+bool jj__direct_is_over(struct reading *reading)
+{
     pthread_mutex_lock(&reading->lock);
-    while (!reading->finished && jj__clock_mono_ms() < reading->direct->deadline_ms)
-        pthread_cond_timedwait(&reading->changed, &reading->lock, &until);
-    if (!reading->finished) {
-        reading->finished = true;
-        reading->status = JJ_ERR_TIMEOUT;
-    }
+    bool is = reading->finished || jj__clock_mono_ms() >= reading->direct.deadline_ms;
     pthread_mutex_unlock(&reading->lock);
+    return is;
+}
+
+jj_status jj__direct_end(struct reading *reading, bool *more_out, jj_error *err)
+{
+    jj__broker_call(reading->broker, close_port, reading);
+    pthread_cond_destroy(&reading->changed);
+    pthread_mutex_destroy(&reading->lock);
+    *more_out = reading->more;
+    if (reading->status == JJ_OK)
+        return JJ_OK;
+    return jj__fail(err, reading->status, "can't read %s: %s", reading->direct.stream,
+                    reading->status == JJ_ERR_PROTOCOL ? "the server refuses a direct get"
+                                                       : jj_status_text(reading->status));
 }
 
 jj_status jj__direct_read(struct broker *broker, const struct direct *direct, bool *more_out,
                           jj_error *err)
 {
-    struct reading reading = {.broker = broker, .direct = direct};
+    const struct timespec until = {.tv_sec = (time_t)(direct->deadline_ms / 1000),
+                                   .tv_nsec = (long)(direct->deadline_ms % 1000) * 1000000};
+    struct reading reading;
 
-    pthread_mutex_init(&reading.lock, NULL);
-    jj__thread_condition(&reading.changed);
-    jj__broker_call(broker, ask, &reading);
-    wait_finished(&reading);
-    jj__broker_call(broker, end, &reading);
-    pthread_cond_destroy(&reading.changed);
-    pthread_mutex_destroy(&reading.lock);
-    *more_out = reading.more;
-    if (reading.status == JJ_OK)
-        return JJ_OK;
-    return jj__fail(err, reading.status, "can't read %s: %s", direct->stream,
-                    reading.status == JJ_ERR_PROTOCOL ? "the server refuses a direct get"
-                                                      : jj_status_text(reading.status));
+    jj__direct_begin(broker, direct, &reading);
+    pthread_mutex_lock(&reading.lock);
+    while (!reading.finished && jj__clock_mono_ms() < direct->deadline_ms)
+        pthread_cond_timedwait(&reading.changed, &reading.lock, &until);
+    pthread_mutex_unlock(&reading.lock);
+    return jj__direct_end(&reading, more_out, err);
 }

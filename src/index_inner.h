@@ -94,6 +94,7 @@ struct index {
     bool finals_missed;              /* guarded by lock: others may be; look at all */
     char start_over[160];            /* guarded by lock: why all is to be read again; "": no */
     jj_offsets applied_offsets;      /* guarded by lock */
+    bool look;                       /* guarded by lock: what was asked for has come */
     bool stopping;                   /* guarded by lock */
 
     /* The storage. Its address changes only while the writer begins anew. */
@@ -114,7 +115,8 @@ struct index {
         uint64_t seq;    /* that the round has come to */
         int64_t next_ms; /* when it goes on */
         bool hurry;
-    } leftovers[2]; /* JOBS, JOBS_SCHEDULE */
+    } leftovers[2];    /* JOBS, JOBS_SCHEDULE */
+    struct step *step; /* of one of these, that is under way; or NULL */
     uint64_t sweeps;
     uint64_t told_anomalies;
     bool complained; /* the storage fails, and that is in the log */
@@ -225,5 +227,7 @@ int64_t jj__index_keep(struct index *index, int64_t now_ms);
 int64_t jj__index_clear_leftovers(struct index *index, int64_t now_ms);
 /* The rows are to be built anew: look at all once they are. */
 void jj__index_expect_leftovers(struct index *index);
+/* Forget what is under way. */
+void jj__index_drop_leftovers(struct index *index);
 
 #endif

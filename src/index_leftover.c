@@ -27,10 +27,11 @@
 #define ROUND_PAUSE   10   /* poll intervals */
 #define ACK_MS        5000 /* for the acknowledgement of a job that is over to be worked off */
 
-/* One answer. */
+/* One answer, which the writer does not wait for. */
 struct step {
     struct index *index;
     enum origin origin;
+    struct reading reading;
     struct {
         struct broker_msg *msg;
         uint64_t seq;
@@ -125,80 +126,118 @@ static jj_status delete_all(struct step *step, jj_error *err)
     return s;
 }
 
-/* Schedules are not looked at: what they will be is new. */
-static jj_status do_step(struct step *step, uint64_t from_seq, bool *more_out, jj_error *err)
+static void drop_messages(struct step *step)
 {
-    const struct direct direct = {.stream = jj__origin_stream(step->origin),
-                                  .filter =
-                                      step->origin == ORIGIN_JOBS ? "jobs.enqueue.*" : "jobs.due.*",
-                                  .from_seq = from_seq,
-                                  .max_messages = STEP_MESSAGES,
-                                  .max_bytes = STEP_BYTES,
-                                  .deadline_ms = jj__clock_mono_ms() + STEP_LIMIT_MS,
-                                  .take = take,
-                                  .ctx = step};
+    for (size_t i = 0; i < step->count; i++)
+        jj__msg_free(step->list[i].msg);
+}
 
-    jj_status s = jj__direct_read(step->index->broker, &direct, more_out, err);
+static jj_status finish_step(struct step *step, bool *more_out, jj_error *err)
+{
+    jj_status s = jj__direct_end(&step->reading, more_out, err);
+
+    step->before_ms = jj__clock_wall_ms() - ACK_MS;
     if (s == JJ_OK)
         s = judge_all(step, err);
     if (s == JJ_OK)
         s = delete_all(step, err);
-    for (size_t i = 0; i < step->count; i++)
-        jj__msg_free(step->list[i].msg);
     return s;
 }
 
-static int64_t next_round_ms(const struct index *index, int64_t now_ms)
+/* ---- rounds ---- */
+
+/* Thread: broker. */
+static void finished(void *ctx)
 {
-    return now_ms + ROUND_PAUSE * index->poll_interval_ms;
+    struct index *index = ((struct step *)ctx)->index;
+
+    pthread_mutex_lock(&index->lock);
+    index->look = true;
+    pthread_cond_signal(&index->work);
+    pthread_mutex_unlock(&index->lock);
 }
 
-/* The next step of a round over one queue. */
-static void go_on(struct index *index, struct step *step, enum origin origin, int64_t now_ms)
+/* Schedules that have not fired are not looked at: what they will be is new. */
+static void begin_step(struct index *index, enum origin origin, int64_t now_ms)
 {
-    struct leftover *leftover = &index->leftovers[origin];
-    bool more = false;
-    jj_error err;
+    struct step *step = malloc(sizeof(*step));
+    const struct direct direct = {.stream = jj__origin_stream(origin),
+                                  .filter = origin == ORIGIN_JOBS ? "jobs.enqueue.*" : "jobs.due.*",
+                                  .from_seq = index->leftovers[origin].seq + 1,
+                                  .max_messages = STEP_MESSAGES,
+                                  .max_bytes = STEP_BYTES,
+                                  .deadline_ms = now_ms + STEP_LIMIT_MS,
+                                  .take = take,
+                                  .finished = finished,
+                                  .ctx = step};
 
+    if (step == NULL) {
+        index->leftovers[origin].next_ms = now_ms + STEP_LIMIT_MS;
+        return;
+    }
     step->index = index;
     step->origin = origin;
     step->count = step->over = 0;
-    step->before_ms = jj__clock_wall_ms() - ACK_MS;
-    jj_status s = do_step(step, leftover->seq + 1, &more, &err);
+    index->step = step;
+    jj__direct_begin(index->broker, &direct, &step->reading);
+}
+
+static void end_step(struct index *index, int64_t now_ms)
+{
+    struct step *step = index->step;
+    struct leftover *leftover = &index->leftovers[step->origin];
+    bool more = false;
+    jj_error err;
+
+    jj_status s = finish_step(step, &more, &err);
     if (s != JJ_OK) {
         jj__log(&index->log, JJ_LOG_DEBUG, "what is left of jobs is looked at later: %s", err.text);
-        leftover->next_ms = next_round_ms(index, now_ms);
+        leftover->next_ms = now_ms + ROUND_PAUSE * index->poll_interval_ms;
     } else if (more && step->count > 0) {
         leftover->seq = step->list[step->count - 1].seq;
         leftover->next_ms = leftover->hurry ? now_ms : now_ms + index->poll_interval_ms;
     } else {
-        *leftover = (struct leftover){.next_ms = next_round_ms(index, now_ms)};
+        *leftover = (struct leftover){.next_ms = now_ms + ROUND_PAUSE * index->poll_interval_ms};
     }
+    drop_messages(step);
+    index->step = NULL;
+    free(step);
 }
 
 int64_t jj__index_clear_leftovers(struct index *index, int64_t now_ms)
 {
-    struct leftover *jobs = &index->leftovers[ORIGIN_JOBS];
-    struct leftover *due = &index->leftovers[ORIGIN_SCHEDULE];
-    struct step *step = NULL;
+    enum origin next = ORIGIN_JOBS;
 
+    if (index->step != NULL && jj__direct_is_over(&index->step->reading))
+        end_step(index, now_ms);
+    if (index->step != NULL)
+        return index->step->reading.direct.deadline_ms;
     if (!jj__broker_connected(index->broker))
         return now_ms + index->poll_interval_ms;
-    for (enum origin origin = ORIGIN_JOBS; origin <= ORIGIN_SCHEDULE; origin++) {
-        if (now_ms < index->leftovers[origin].next_ms)
-            continue;
-        if (step == NULL)
-            step = malloc(sizeof(*step));
-        if (step == NULL)
-            return next_round_ms(index, now_ms);
-        go_on(index, step, origin, now_ms);
-    }
+    if (index->leftovers[ORIGIN_SCHEDULE].next_ms < index->leftovers[ORIGIN_JOBS].next_ms)
+        next = ORIGIN_SCHEDULE;
+    if (now_ms < index->leftovers[next].next_ms)
+        return index->leftovers[next].next_ms;
+    begin_step(index, next, now_ms);
+    return now_ms + STEP_LIMIT_MS;
+}
+
+void jj__index_drop_leftovers(struct index *index)
+{
+    struct step *step = index->step;
+    bool more;
+
+    if (step == NULL)
+        return;
+    jj__ignore(jj__direct_end(&step->reading, &more, NULL), "nobody wants it any more");
+    drop_messages(step);
+    index->step = NULL;
     free(step);
-    return jobs->next_ms < due->next_ms ? jobs->next_ms : due->next_ms;
 }
 
 void jj__index_expect_leftovers(struct index *index)
 {
+    jj__index_drop_leftovers(index);
     for (enum origin origin = ORIGIN_JOBS; origin <= ORIGIN_SCHEDULE; origin++)
         index->leftovers[origin] = (struct leftover){.hurry = true};
 }

@@ -55,6 +55,7 @@ struct work {
     size_t count;
     struct named *checks;
     char start_over[160];
+    bool look; /* housekeeping goes on */
     bool stop;
 };
 
@@ -83,9 +84,11 @@ static void take_work(struct index *index, int64_t until_ms, struct work *work)
     *work = (struct work){0};
     pthread_mutex_lock(&index->lock);
     while (index->items == NULL && index->checks == NULL && index->start_over[0] == '\0' &&
-           !index->stopping && jj__clock_mono_ms() < until_ms)
+           !index->look && !index->stopping && jj__clock_mono_ms() < until_ms)
         wait_until(index, until_ms);
     work->stop = index->stopping;
+    work->look = index->look;
+    index->look = false;
     memcpy(work->start_over, index->start_over, sizeof(work->start_over));
     take_items(index, work);
     work->checks = index->checks;
@@ -288,10 +291,11 @@ void *jj__index_writer_main(void *arg)
             start_over(index, work.start_over);
         }
         check_finals(index, work.checks);
-        if (jj__clock_mono_ms() >= keep_ms)
+        if (work.look || jj__clock_mono_ms() >= keep_ms)
             keep_ms = jj__index_keep(index, jj__clock_mono_ms());
     }
     check_finals(index, work.checks);
+    jj__index_drop_leftovers(index);
     jj__broker_thread_done();
     return NULL;
 }
