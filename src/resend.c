@@ -49,6 +49,13 @@ void jj__resend_at(int64_t run_at_ms, char out[JJ__AT_SIZE])
     jj__rfc3339_write(run_at_ms - JJ__FIRE_EARLY_MS, out + 4);
 }
 
+/* What came due, and what has no delay: of two workers that repeat an attempt each may do one of
+ * these. */
+static bool goes_to_jobs(const struct resend *resend)
+{
+    return resend->due || resend->run_at_ms <= 0;
+}
+
 static void write_msg_id(const struct resend *resend, char *out, size_t size)
 {
     const struct job *job = resend->job;
@@ -63,7 +70,7 @@ static void write_msg_id(const struct resend *resend, char *out, size_t size)
     if (resend->snoozes > 0)
         snprintf(snoozes, sizeof(snoozes), ":s%u", (unsigned)resend->snoozes);
     snprintf(out, size, "%s:%u%s%s%s", job->id, (unsigned)resend->attempts, redrives, snoozes,
-             resend->due ? ":due" : "");
+             goes_to_jobs(resend) ? ":due" : "");
 }
 
 /* Headers that are written anew, or that are the server's own. */
@@ -145,7 +152,7 @@ jj_status jj__resend_publish(struct broker *broker, const struct resend *resend,
     for (size_t i = 0; i < job->header_count; i++)
         if (!replaced(resend, job->headers[i].name) && can_be_sent(&job->headers[i]))
             headers.list[headers.count++] = job->headers[i];
-    if (resend->due || resend->run_at_ms <= 0)
+    if (goes_to_jobs(resend))
         jj__subject_enqueue(subject, job->name);
     else
         jj__subject_schedule(subject, job->name, job->id);

@@ -164,6 +164,36 @@ static void a_recurring_schedule_stays_and_the_job_says_why_it_ends(void **state
     listener_close(failed);
 }
 
+/* Another worker's retry has a delay of its own: it came due while ours ran. */
+static jj_verdict fail_at_once(struct crew *crew, jj_attempt *attempt)
+{
+    const jj_header headers[] = {
+        {"Nats-Msg-Id", "mine:1:due"}, {"Job-Id", "mine"}, {"Job-Attempts", "1"}};
+
+    if (jj_attempt_number(attempt) > 1)
+        return jj_done(attempt, NULL, 0);
+    nats_client_store(crew->stranger, &(struct note){.subject = "jobs.enqueue.twice",
+                                                     .headers = headers,
+                                                     .header_count = COUNT(headers),
+                                                     .data = "another's"});
+    return jj_retry_in(attempt, 0, "at once");
+}
+
+static void a_retry_without_delay_is_the_one_that_came_due(void **state)
+{
+    struct crew *crew = *state;
+    const jj_spec spec = {.name = "twice", .id = "mine", .data = "ours", .data_len = 4};
+
+    crew_open(crew, NULL);
+    crew_register(crew, "twice", fail_at_once, NULL);
+    crew_start(crew);
+    crew_enqueue_spec(crew, &spec);
+    assert_true(crew_wait_runs(crew, "twice", 2));
+    assert_true(crew_wait_over(crew));
+    assert_int_equal(crew_runs(crew, "twice"), 2);
+    assert_int_equal(crew_run(crew, 1).attempt, 2);
+}
+
 /* ---- a service's ---- */
 
 static void expect_answer(struct desk *desk, const char *attempts, const char *answer)
@@ -289,6 +319,7 @@ int main(void)
         CREW(what_is_no_step_is_replaced),
         CREW(what_was_put_off_does_not_replace_what_was_run),
         CREW(a_recurring_schedule_stays_and_the_job_says_why_it_ends),
+        CREW(a_retry_without_delay_is_the_one_that_came_due),
         DESK_TEST(a_service_leaves_a_later_step, DESK_REMOTE_MEMORY),
         CREW(a_job_that_waits_to_be_repeated_is_not_scheduled_anew),
         CREW(the_id_of_a_recurring_schedule_is_taken),
