@@ -73,12 +73,14 @@ static void take_message(void *ctx, struct broker_msg *msg)
     struct listing *listing = ctx;
     struct cron_message message;
 
-    if (!jj__cron_message(msg, &message) || message.seq <= listing->seq) {
+    uint64_t seq = jj__direct_number(msg, "Nats-Sequence");
+    bool is_new = seq > listing->seq;
+    if (is_new)
+        listing->seq = seq;
+    if (is_new && jj__cron_message(msg, &message))
+        listing->take(listing->ctx, &message);
+    else
         jj__msg_free(msg);
-        return;
-    }
-    listing->seq = message.seq;
-    listing->take(listing->ctx, &message);
 }
 
 /* An answer that does not come, or stops, is asked for again from where it was. */

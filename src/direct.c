@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "subject.h"
 #include "thread.h"
 
 uint64_t jj__direct_number(struct broker_msg *msg, const char *header)
@@ -55,7 +56,7 @@ static void ask(void *ctx)
     struct reading *reading = ctx;
     const struct direct *direct = &reading->direct;
     const struct port_options options = {.subject = reading->inbox, .take = take, .ctx = reading};
-    char subject[96], body[256];
+    char subject[96], body[JJ__SUBJECT_SIZE + 128];
 
     jj__broker_inbox(reading->broker, "d", reading->inbox);
     jj_status s = jj__broker_port_open(reading->broker, &options, &reading->port, NULL);

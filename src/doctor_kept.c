@@ -57,8 +57,7 @@ static void say_done(const struct kept *kept, const char *about, const jj_job *j
     char todo[128];
 
     snprintf(todo, sizeof(todo),
-             "jetjobs serve deletes it within minutes; else nats stream rmm " JJ__STREAM_JOBS
-             " %llu",
+             "jetjobs serve deletes it in time; else nats stream rmm " JJ__STREAM_JOBS " %llu",
              (unsigned long long)kept->seq);
     jj__doctor_say(kept->doctor, SEVERITY_WARNING, about, todo,
                    "message %llu of job %s (%s) is still there, though that is done and nobody "

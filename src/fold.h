@@ -41,6 +41,7 @@ struct marks {
     uint8_t content_from;          /* where the content came from: enum fold_source + 1; 0: none */
     uint64_t jobs_seq;             /* of the last message seen in JOBS; 0: none */
     uint64_t schedule_seq;         /* of the last one in JOBS_SCHEDULE */
+    uint64_t claimed_seq;          /* of the last one in JOBS that was claimed; 0: none */
     uint32_t lines;                /* log lines kept */
     uint32_t lines_dropped;
     uint32_t custom; /* custom events kept */
@@ -109,6 +110,11 @@ enum fold_result jj__fold_event(struct row *row, const struct event *event,
  * each: neither takes the place of the other. An event without a name is none. */
 #define JJ__LINES_MAX 1000
 bool jj__fold_line(struct row *row, const struct event *event);
+
+/* The job of a message in JOBS: true if a stored row says that it is over, and that this very
+ * message led to that or to something before it. */
+bool jj__fold_is_over(const jj_record *record, const struct job *job, uint64_t seq,
+                      int64_t stored_at_ms);
 
 /* True if the job is cancelled and a message of that redrive is to be deleted from its stream. */
 bool jj__fold_is_cancelled(const struct row *row, uint32_t redrives);

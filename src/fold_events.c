@@ -131,6 +131,8 @@ bool jj__fold_events_claim(struct row *row, const struct claim *claim, const cha
     }
     record->worker = worker;
     record->started_at_ms = time_ms;
+    if (claim->seq > row->marks.claimed_seq)
+        row->marks.claimed_seq = claim->seq;
     note_max_attempts(row, claim->max_attempts);
     if (claim->with_job)
         note_run_at(row, job);

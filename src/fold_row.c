@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "fold_events.h"
+#include "state.h"
 
-#define MARKS_VERSION  2
+#define MARKS_VERSION  3
 #define STANDING_BYTES (4 + 4 + 4 + 8 + 1)
 #define MARKS_BYTES_1  (1 + 2 * STANDING_BYTES + 8 + 8 + 4 + 4 + 1 + 8 + 8 + 4 + 4)
-#define MARKS_BYTES    (MARKS_BYTES_1 + 4 + 4) /* version 1 counts no events */
+#define MARKS_BYTES_2  (MARKS_BYTES_1 + 4 + 4) /* version 1 counts no events */
+#define MARKS_BYTES    (MARKS_BYTES_2 + 8)     /* version 2 knows of no claimed message */
 
 _Static_assert(MARKS_BYTES <= JJ_MARKS_MAX, "marks must fit into a record");
 
@@ -49,6 +51,7 @@ size_t jj__fold_pack_marks(const struct marks *marks, unsigned char out[JJ_MARKS
     put(&at, marks->lines_dropped, 4);
     put(&at, marks->custom, 4);
     put(&at, marks->custom_dropped, 4);
+    put(&at, marks->claimed_seq, 8);
     return (size_t)(at - out);
 }
 
@@ -77,9 +80,9 @@ static bool unpack_marks(const void *packed, size_t len, struct marks *marks)
 {
     const unsigned char *at = packed;
 
-    if (len != MARKS_BYTES && len != MARKS_BYTES_1)
+    if (len != MARKS_BYTES && len != MARKS_BYTES_2 && len != MARKS_BYTES_1)
         return false;
-    if (take(&at, 1) != (len == MARKS_BYTES ? MARKS_VERSION : 1))
+    if (take(&at, 1) != (len == MARKS_BYTES ? MARKS_VERSION : len == MARKS_BYTES_2 ? 2 : 1))
         return false;
     marks->events = take_standing(&at);
     marks->queue = take_standing(&at);
@@ -92,8 +95,9 @@ static bool unpack_marks(const void *packed, size_t len, struct marks *marks)
     marks->schedule_seq = take(&at, 8);
     marks->lines = (uint32_t)take(&at, 4);
     marks->lines_dropped = (uint32_t)take(&at, 4);
-    marks->custom = len == MARKS_BYTES ? (uint32_t)take(&at, 4) : 0;
-    marks->custom_dropped = len == MARKS_BYTES ? (uint32_t)take(&at, 4) : 0;
+    marks->custom = len >= MARKS_BYTES_2 ? (uint32_t)take(&at, 4) : 0;
+    marks->custom_dropped = len >= MARKS_BYTES_2 ? (uint32_t)take(&at, 4) : 0;
+    marks->claimed_seq = len == MARKS_BYTES ? take(&at, 8) : 0;
     return marks->events.state < JJ_STATES && marks->queue.state <= JJ_SCHEDULED &&
            marks->content_from <= FROM_SCHEDULE + 1;
 }
@@ -131,4 +135,16 @@ void jj__row_seal(struct row *row)
 {
     row->record.marks = row->packed_marks;
     row->record.marks_len = jj__fold_pack_marks(&row->marks, row->packed_marks);
+}
+
+/* The sequence leaves alone whatever took the id later. The time, which is the stream's, leaves
+ * alone what is in a stream that was made anew, and so has the sequences once more. */
+bool jj__fold_is_over(const jj_record *record, const struct job *job, uint64_t seq,
+                      int64_t stored_at_ms)
+{
+    struct marks marks;
+
+    return jj__state_is_final(record->state) && record->redrives >= job->redrives &&
+           strcmp(record->name, job->name) == 0 && record->completed_at_ms > stored_at_ms &&
+           unpack_marks(record->marks, record->marks_len, &marks) && seq <= marks.claimed_seq;
 }

@@ -408,13 +408,13 @@ jj_status jj__index_start_over(struct index *index, const char *why, bool *repla
 {
     jj_status s = JJ_OK;
 
+    jj__index_expect_leftovers(index);
     pthread_rwlock_wrlock(&index->storage_lock);
     atomic_store(&index->built, false);
     if (!*replaced)
         s = replace_storage(index, why, err);
     *replaced = s == JJ_OK;
     index->offsets = (jj_offsets){0};
-    jj__index_expect_leftovers(index);
     pthread_rwlock_unlock(&index->storage_lock);
     if (s == JJ_OK)
         s = look_at_all(index, err);

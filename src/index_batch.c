@@ -233,8 +233,9 @@ static jj_status add_message(struct batch *batch, const struct item *item, jj_er
         s = row_of(batch, job.id, &row, err);
     if (s != JJ_OK)
         return s;
-    jj__fold_message(row, source, &job, &content, item->seq, jj__got_scheduled_at(&got));
-    if (jj__fold_is_cancelled(row, job.redrives))
+    enum fold_result folded =
+        jj__fold_message(row, source, &job, &content, item->seq, jj__got_scheduled_at(&got));
+    if (folded == FOLD_APPLIED && jj__fold_is_cancelled(row, job.redrives))
         s = delete_later(batch, item->origin, item->seq, err);
     return s;
 }

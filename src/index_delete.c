@@ -100,12 +100,8 @@ static jj_status delete_part(struct deleting *deleting, size_t count, jj_error *
     while (deleting->open > 0)
         pthread_cond_wait(&deleting->changed, &deleting->lock);
     pthread_mutex_unlock(&deleting->lock);
-    if (deleting->status == JJ_ERR_NOT_PERMITTED) {
-        jj__log(
-            &index->log, JJ_LOG_WARN,
-            "messages of jobs that are over are left to their workers: deleting is not permitted");
-        return JJ_OK;
-    }
+    if (deleting->status == JJ_ERR_NOT_PERMITTED)
+        return jj__fail(err, JJ_ERR_NOT_PERMITTED, "deleting messages is not permitted");
     if (deleting->status != JJ_OK)
         return jj__fail(err, JJ_ERR_UNAVAILABLE,
                         "can't delete the message of a job that is over: %s", deleting->text);

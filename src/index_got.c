@@ -41,16 +41,28 @@ static bool read_schedule(const struct got *got, struct job_message *message, co
     return true;
 }
 
+static struct job_message message_of(const struct got *got)
+{
+    return (struct job_message){.subject = got->subject,
+                                .data = got->data,
+                                .data_len = got->len,
+                                .headers = got->headers,
+                                .header_count = got->header_count,
+                                .seq = got->seq,
+                                .stored_at_ms = got->stored_at_ms};
+}
+
+bool jj__got_sound_job(const struct got *got, struct job *job_out)
+{
+    const struct job_message message = message_of(got);
+
+    return got->subject != NULL && jj__job_read(&message, job_out, NULL) == JJ_OK;
+}
+
 bool jj__got_job(const struct got *got, struct job *job_out)
 {
     char due[JJ__SUBJECT_SIZE], name[JJ_NAME_SIZE], id[JJ_NAME_SIZE];
-    struct job_message message = {.subject = got->subject,
-                                  .data = got->data,
-                                  .data_len = got->len,
-                                  .headers = got->headers,
-                                  .header_count = got->header_count,
-                                  .seq = got->seq,
-                                  .stored_at_ms = got->stored_at_ms};
+    struct job_message message = message_of(got);
 
     if (got->subject == NULL)
         return false;

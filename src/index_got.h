@@ -26,6 +26,9 @@ jj_status jj__got_read(struct broker_msg *msg, uint64_t seq, struct got *got_out
  * header that can't be read is no reason. */
 bool jj__got_job(const struct got *got, struct job *job_out);
 
+/* The same of a message in JOBS, where each header can be read. */
+bool jj__got_sound_job(const struct got *got, struct job *job_out);
+
 /* When the server is to fire it; 0: it is not such a one. */
 int64_t jj__got_scheduled_at(const struct got *got);
 

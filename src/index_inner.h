@@ -115,8 +115,8 @@ struct index {
         uint64_t seq;    /* that the round has come to */
         int64_t next_ms; /* when it goes on */
         bool hurry;
-    } leftovers[2];    /* JOBS, JOBS_SCHEDULE */
-    struct step *step; /* of one of these, that is under way; or NULL */
+    } leftover;
+    struct step *step; /* of that, which is under way; or NULL */
     uint64_t sweeps;
     uint64_t told_anomalies;
     bool complained; /* the storage fails, and that is in the log */
@@ -178,7 +178,7 @@ struct batch_line {
     jj_line line;
 };
 
-/* A message that is to be deleted, as its job is cancelled. */
+/* A message that is to be deleted, as its job is cancelled or over. */
 struct deletion {
     struct deletion *next;
     enum origin origin;
@@ -211,8 +211,8 @@ void jj__batch_done(struct batch *batch);
 
 /* ---- index_delete.c ---- */
 
-/* Delete messages and wait until that is done; what is gone already is fine. Not permitted is
- * logged and counts as done. UNAVAILABLE, TIMEOUT: try again. Thread: writer. */
+/* Delete messages and wait until that is done; what is gone already is fine. NOT_PERMITTED: none of
+ * them can be; UNAVAILABLE, TIMEOUT: try again. Thread: writer. */
 jj_status jj__index_delete(struct index *index, const struct deletion *deletions, jj_error *err);
 
 /* ---- index_keep.c, writer ---- */

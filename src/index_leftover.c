@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Deleting what is left of jobs that are over.
+/* Deleting from JOBS what is left of jobs that are over.
  *
  * A broker that is killed, or can't write, between an acknowledgement and the deletion keeps the
  * message, and nobody gets it any more. A queue that was restored from a backup holds jobs that
  * have been run since, and workers would run them again. The history knows that they are over, and
  * so do the rows.
  *
- * Rows hold no list of such messages: the queues are read again instead, round by round, without
- * hurry but for the round after a build. A message is left over if the final state of its job
- * is of no earlier redrive, and the job was made before it reached that state: an id that is used
- * again belongs to a new job. */
+ * Rows hold no list of such messages: the queue is read again instead, round by round, without
+ * hurry but for the round after a build. Which messages are left over, jj__fold_is_over() decides:
+ * none that could be another job's. What a killed broker keeps in JOBS_SCHEDULE stays there: no
+ * claim says which message it was. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,14 +23,14 @@
 
 #define STEP_MESSAGES 100
 #define STEP_BYTES    (256 * 1024)
-#define STEP_LIMIT_MS 1000
-#define ROUND_PAUSE   10   /* poll intervals */
-#define ACK_MS        5000 /* for the acknowledgement of a job that is over to be worked off */
+#define STEP_LIMIT_MS 10000
+#define ROUND_PAUSE   10    /* poll intervals */
+#define ACK_MS        10000 /* for the acknowledgement of a job that is over to be worked off */
+#define DENIED_MS     INT64_C(86400000)
 
 /* One answer, which the writer does not wait for. */
 struct step {
     struct index *index;
-    enum origin origin;
     struct reading reading;
     struct {
         struct broker_msg *msg;
@@ -56,20 +56,19 @@ static void take(void *ctx, struct broker_msg *msg)
     step->list[step->count++].seq = seq;
 }
 
-struct verdict {
+struct comparison {
     const struct job *job;
+    const struct got *got;
     int64_t before_ms;
     bool is_over;
 };
 
-static bool judge(void *ctx, const jj_record *record)
+static bool compare(void *ctx, const jj_record *record)
 {
-    struct verdict *verdict = ctx;
-    const struct job *job = verdict->job;
+    struct comparison *with = ctx;
 
-    verdict->is_over = jj__state_is_final(record->state) && record->redrives >= job->redrives &&
-                       record->completed_at_ms > job->created_at_ms &&
-                       record->completed_at_ms < verdict->before_ms;
+    with->is_over = record->completed_at_ms < with->before_ms &&
+                    jj__fold_is_over(record, with->job, with->got->seq, with->got->stored_at_ms);
     return false;
 }
 
@@ -77,19 +76,18 @@ static jj_status is_over(const struct step *step, struct broker_msg *msg, uint64
                          bool *over_out, jj_error *err)
 {
     struct index *index = step->index;
-    struct verdict verdict = {.before_ms = step->before_ms};
     struct got got;
     struct job job;
+    struct comparison with = {.job = &job, .got = &got, .before_ms = step->before_ms};
     jj_status s = jj__got_read(msg, seq, &got, err);
 
-    if (s == JJ_OK && jj__got_job(&got, &job)) {
-        verdict.job = &job;
+    if (s == JJ_OK && jj__got_sound_job(&got, &job)) {
         void *storage = jj__storage_read(index);
-        s = index->adapter->get(storage, job.id, judge, &verdict, err);
+        s = index->adapter->get(storage, job.id, compare, &with, err);
         jj__storage_read_done(index);
     }
     free(got.headers);
-    *over_out = verdict.is_over;
+    *over_out = with.is_over;
     return s == JJ_ERR_NOT_FOUND ? JJ_OK : s;
 }
 
@@ -104,7 +102,7 @@ static jj_status judge_all(struct step *step, jj_error *err)
             continue;
         step->deletions[step->over] =
             (struct deletion){.next = step->over == 0 ? NULL : &step->deletions[step->over - 1],
-                              .origin = step->origin,
+                              .origin = ORIGIN_JOBS,
                               .seq = step->list[i].seq};
         step->over++;
     }
@@ -120,9 +118,7 @@ static jj_status delete_all(struct step *step, jj_error *err)
     jj_status s = jj__index_delete(index, &step->deletions[step->over - 1], err);
     if (s == JJ_OK)
         jj__log(&index->log, JJ_LOG_INFO,
-                "%zu messages of jobs that are over were left in %s: deleted, the last one is %llu",
-                step->over, jj__origin_stream(step->origin),
-                (unsigned long long)step->deletions[step->over - 1].seq);
+                "%zu messages in JOBS were left of jobs that are over: deleted", step->over);
     return s;
 }
 
@@ -157,13 +153,12 @@ static void finished(void *ctx)
     pthread_mutex_unlock(&index->lock);
 }
 
-/* Schedules that have not fired are not looked at: what they will be is new. */
-static void begin_step(struct index *index, enum origin origin, int64_t now_ms)
+static void begin_step(struct index *index, int64_t now_ms)
 {
     struct step *step = malloc(sizeof(*step));
-    const struct direct direct = {.stream = jj__origin_stream(origin),
-                                  .filter = origin == ORIGIN_JOBS ? "jobs.enqueue.*" : "jobs.due.*",
-                                  .from_seq = index->leftovers[origin].seq + 1,
+    const struct direct direct = {.stream = jj__origin_stream(ORIGIN_JOBS),
+                                  .filter = "jobs.enqueue.*",
+                                  .from_seq = index->leftover.seq + 1,
                                   .max_messages = STEP_MESSAGES,
                                   .max_bytes = STEP_BYTES,
                                   .deadline_ms = now_ms + STEP_LIMIT_MS,
@@ -171,33 +166,41 @@ static void begin_step(struct index *index, enum origin origin, int64_t now_ms)
                                   .finished = finished,
                                   .ctx = step};
 
-    if (step == NULL) {
-        index->leftovers[origin].next_ms = now_ms + STEP_LIMIT_MS;
+    index->leftover.next_ms = now_ms + STEP_LIMIT_MS;
+    if (step == NULL)
         return;
-    }
     step->index = index;
-    step->origin = origin;
     step->count = step->over = 0;
     index->step = step;
     jj__direct_begin(index->broker, &direct, &step->reading);
 }
 
+static void end_round(struct index *index, int64_t now_ms)
+{
+    if (index->leftover.hurry)
+        jj__log(&index->log, JJ_LOG_INFO, "nothing more is left in JOBS of jobs that are over");
+    index->leftover = (struct leftover){.next_ms = now_ms + ROUND_PAUSE * index->poll_interval_ms};
+}
+
 static void end_step(struct index *index, int64_t now_ms)
 {
     struct step *step = index->step;
-    struct leftover *leftover = &index->leftovers[step->origin];
+    struct leftover *leftover = &index->leftover;
     bool more = false;
     jj_error err;
 
     jj_status s = finish_step(step, &more, &err);
-    if (s != JJ_OK) {
+    if (s == JJ_ERR_NOT_PERMITTED) {
+        jj__log(&index->log, JJ_LOG_WARN, "what is left of jobs that are over stays: %s", err.text);
+        *leftover = (struct leftover){.next_ms = now_ms + DENIED_MS};
+    } else if (s != JJ_OK) {
         jj__log(&index->log, JJ_LOG_DEBUG, "what is left of jobs is looked at later: %s", err.text);
-        leftover->next_ms = now_ms + ROUND_PAUSE * index->poll_interval_ms;
+        leftover->next_ms = now_ms + index->poll_interval_ms;
     } else if (more && step->count > 0) {
         leftover->seq = step->list[step->count - 1].seq;
         leftover->next_ms = leftover->hurry ? now_ms : now_ms + index->poll_interval_ms;
     } else {
-        *leftover = (struct leftover){.next_ms = now_ms + ROUND_PAUSE * index->poll_interval_ms};
+        end_round(index, now_ms);
     }
     drop_messages(step);
     index->step = NULL;
@@ -206,20 +209,15 @@ static void end_step(struct index *index, int64_t now_ms)
 
 int64_t jj__index_clear_leftovers(struct index *index, int64_t now_ms)
 {
-    enum origin next = ORIGIN_JOBS;
-
     if (index->step != NULL && jj__direct_is_over(&index->step->reading))
         end_step(index, now_ms);
     if (index->step != NULL)
         return index->step->reading.direct.deadline_ms;
     if (!jj__broker_connected(index->broker))
         return now_ms + index->poll_interval_ms;
-    if (index->leftovers[ORIGIN_SCHEDULE].next_ms < index->leftovers[ORIGIN_JOBS].next_ms)
-        next = ORIGIN_SCHEDULE;
-    if (now_ms < index->leftovers[next].next_ms)
-        return index->leftovers[next].next_ms;
-    begin_step(index, next, now_ms);
-    return now_ms + STEP_LIMIT_MS;
+    if (now_ms >= index->leftover.next_ms)
+        begin_step(index, now_ms);
+    return index->leftover.next_ms;
 }
 
 void jj__index_drop_leftovers(struct index *index)
@@ -238,6 +236,5 @@ void jj__index_drop_leftovers(struct index *index)
 void jj__index_expect_leftovers(struct index *index)
 {
     jj__index_drop_leftovers(index);
-    for (enum origin origin = ORIGIN_JOBS; origin <= ORIGIN_SCHEDULE; origin++)
-        index->leftovers[origin] = (struct leftover){.hurry = true};
+    index->leftover = (struct leftover){.hurry = true};
 }

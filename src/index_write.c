@@ -190,6 +190,19 @@ static void note_applied(struct index *index, const struct batch *batch, size_t 
                 (unsigned long long)batch->anomalies, batch->anomaly);
 }
 
+/* The messages of jobs that are cancelled. Who must not delete them leaves them to workers, who
+ * drop them. */
+static jj_status delete_cancelled(struct index *index, const struct batch *batch, jj_error *err)
+{
+    jj_status s = jj__index_delete(index, batch->deletions, err);
+
+    if (s != JJ_ERR_NOT_PERMITTED)
+        return s;
+    jj__log(&index->log, JJ_LOG_WARN, "messages of cancelled jobs are left to their workers: %s",
+            err->text);
+    return JJ_OK;
+}
+
 static jj_status fold_and_store(struct index *index, struct batch *batch, struct item *items,
                                 bool *added, jj_error *err)
 {
@@ -203,7 +216,7 @@ static jj_status fold_and_store(struct index *index, struct batch *batch, struct
         *added = true;
     }
     jj__fault_point("index.folded");
-    s = jj__index_delete(index, batch->deletions, err);
+    s = delete_cancelled(index, batch, err);
     jj__fault_point("index.deleted");
     if (s == JJ_OK)
         s = jj__batch_store(batch, err);

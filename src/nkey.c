@@ -160,5 +160,10 @@ jj_status jj__secret_read(const char *path, char text[JJ__SECRET_SIZE], jj_error
     int failure = errno;
     close(fd);
     text[len] = '\0';
+    if (len == JJ__SECRET_SIZE - 1) {
+        jj__secret_wipe(text, JJ__SECRET_SIZE);
+        return jj__fail(err, JJ_ERR_INVALID, "%s: is longer than %d bytes", path,
+                        JJ__SECRET_SIZE - 2);
+    }
     return got < 0 ? jj__fail_errno(err, JJ_ERR_INVALID, failure, path) : JJ_OK;
 }

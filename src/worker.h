@@ -47,9 +47,10 @@ struct attempt_queue {
 
 /* A job in this worker's hands, from its delivery to its acknowledgement. */
 struct jj_attempt {
-    struct jj_attempt *next;                    /* in a queue */
-    struct jj_attempt *ended_next;              /* guarded by worker.lock: among those that ended; a
-                                                   sealed one may be in a queue at the same time */
+    struct jj_attempt *next;       /* in a queue */
+    struct jj_attempt *ended_next; /* among those that ended, guarded by worker.lock until
+                                      they are collected; a sealed one may be in a
+                                      queue at the same time */
     struct jj_attempt *lease_next, *lease_prev; /* among all that are held, next to renew first */
     struct worker *worker;
     struct handler *handler;

@@ -182,7 +182,7 @@ static void a_message_that_is_done(void **state)
         clinic,
         "warning: jobs mail: message 3 of job now (completed) is still there, though that is "
         "done and nobody gets it any more: a broker died before it had deleted it\n"
-        "    jetjobs serve deletes it within minutes; else nats stream rmm JOBS 3\n");
+        "    jetjobs serve deletes it in time; else nats stream rmm JOBS 3\n");
     clinic_expect(clinic, "warning: jobs mail: message 4 of job later (scheduled) is still there");
     for (int seq = 3; seq <= 4; seq++)
         json_decref(nats_client_api(clinic->stranger, "STREAM.MSG.DELETE.JOBS",

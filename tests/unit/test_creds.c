@@ -94,6 +94,20 @@ static void what_is_no_jwt_is_refused_and_not_shown(void **state)
     }
 }
 
+/* It is not cut: what is behind may be the seed. */
+static void a_file_that_is_too_long_is_refused(void **state)
+{
+    static char text[JJ__SECRET_SIZE];
+    struct creds creds;
+    jj_error err = {0};
+
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    write_text(text);
+    assert_int_equal(jj__creds_read(path, &creds, &err), JJ_ERR_INVALID);
+    assert_non_null(strstr(err.text, "user.creds: is longer than 16382 bytes"));
+}
+
 static void a_file_that_is_not_there_is_named(void **state)
 {
     struct creds creds;
@@ -166,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_jwt_and_a_seed_are_found),
         cmocka_unit_test(what_is_no_jwt_is_refused_and_not_shown),
+        cmocka_unit_test(a_file_that_is_too_long_is_refused),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
         cmocka_unit_test(what_the_server_does_not_tell_is_guessed),
         cmocka_unit_test(a_doubt_is_cut_to_its_room),

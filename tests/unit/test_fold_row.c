@@ -39,6 +39,7 @@ static void fill_marks(struct marks *marks)
         .lines_dropped = 12,
         .custom = 13,
         .custom_dropped = 14,
+        .claimed_seq = 15,
     };
 }
 
@@ -90,14 +91,15 @@ static void a_stored_row_comes_back_as_it_was(void **state)
     assert_int_equal(again.marks.lines_dropped, 12);
     assert_int_equal(again.marks.custom, 13);
     assert_int_equal(again.marks.custom_dropped, 14);
+    assert_int_equal(again.marks.claimed_seq, 15);
 }
 
-/* Bytes that a file has, and one of the first version had: they must be read for ever. */
+/* Bytes that a file has, and files of earlier versions had: they must be read for ever. */
 static void marks_have_a_fixed_form(void **state)
 {
     (void)state;
     static const unsigned char form[] = {
-        2,                                                          /* version */
+        3,                                                          /* version */
         1,    0,    0,    0,    0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0, /* events */
         0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 6,          /* */
         5,    0,    0,    0,    6,    0,    0,    0,    7, 0, 0, 0, /* queue */
@@ -108,9 +110,10 @@ static void marks_have_a_fixed_form(void **state)
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,             /* sequences */
         10,   0,    0,    0,    0,    0,    0,    0,                /* */
         11,   0,    0,    0,    12,   0,    0,    0,                /* lines */
-        13,   0,    0,    0,    14,   0,    0,    0};               /* custom events */
+        13,   0,    0,    0,    14,   0,    0,    0,                /* custom events */
+        15,   0,    0,    0,    0,    0,    0,    0};               /* claimed sequence */
     struct row row, old;
-    unsigned char first[sizeof(form) - 8];
+    unsigned char earlier[sizeof(form) - 8];
 
     jj__row_init(&row, "j");
     fill_marks(&row.marks);
@@ -118,9 +121,14 @@ static void marks_have_a_fixed_form(void **state)
     assert_int_equal(row.record.marks_len, sizeof(form));
     assert_memory_equal(row.record.marks, form, sizeof(form));
 
-    memcpy(first, form, sizeof(first));
-    first[0] = 1;
-    const jj_record record = {.id = "j", .name = "n", .marks = first, .marks_len = sizeof(first)};
+    memcpy(earlier, form, sizeof(earlier));
+    jj_record record = {.id = "j", .name = "n", .marks = earlier, .marks_len = sizeof(earlier)};
+    earlier[0] = 2;
+    assert_true(jj__row_load(&old, &record));
+    assert_int_equal(old.marks.custom_dropped, 14);
+    assert_int_equal(old.marks.claimed_seq, 0);
+    earlier[0] = 1;
+    record.marks_len -= 8;
     assert_true(jj__row_load(&old, &record));
     assert_int_equal(old.marks.lines_dropped, 12);
     assert_int_equal(old.marks.custom, 0);
@@ -154,12 +162,16 @@ static void marks_that_can_not_be_right_are_refused(void **state)
     assert_true(loads(marks, len));
     for (size_t other = 0; other < sizeof(marks); other++)
         assert_int_equal(loads(marks, other), other == len);
-    marks[0] = 1; /* has fewer */
+    for (unsigned char version = 1; version <= 2; version++) { /* they have fewer */
+        size_t fewer = version == 1 ? 16 : 8;
+        marks[0] = version;
+        assert_false(loads(marks, len));
+        assert_true(loads(marks, len - fewer));
+        assert_false(loads(marks, len - 24 + fewer));
+    }
+    marks[0] = 4;
     assert_false(loads(marks, len));
-    assert_true(loads(marks, len - 8));
     marks[0] = 3;
-    assert_false(loads(marks, len));
-    marks[0] = 2;
     marks[21] = JJ_STATES;
     assert_false(loads(marks, len));
     marks[21] = JJ_CANCELLED;
@@ -192,6 +204,34 @@ static void names_that_are_too_long_are_refused(void **state)
     assert_string_equal(again.record.name, name);
 }
 
+/* Each of these alone is a reason to leave the message where it is. */
+static void only_what_led_to_the_end_is_over(void **state)
+{
+    (void)state;
+    struct row row;
+    struct job job = {.name = "n", .redrives = 1};
+
+    jj__row_init(&row, "j");
+    memcpy(row.name, "n", 2);
+    row.record.state = JJ_COMPLETED;
+    row.record.redrives = 1;
+    row.record.completed_at_ms = 1000;
+    row.marks.claimed_seq = 15;
+    jj__row_seal(&row);
+    assert_true(jj__fold_is_over(&row.record, &job, 15, 999));
+    assert_true(jj__fold_is_over(&row.record, &job, 1, 1));
+    assert_false(jj__fold_is_over(&row.record, &job, 16, 999));
+    assert_false(jj__fold_is_over(&row.record, &job, 15, 1000));
+    job.redrives = 2;
+    assert_false(jj__fold_is_over(&row.record, &job, 15, 999));
+    job = (struct job){.name = "other"};
+    assert_false(jj__fold_is_over(&row.record, &job, 15, 999));
+    job = (struct job){.name = "n"};
+    assert_true(jj__fold_is_over(&row.record, &job, 15, 999));
+    row.record.state = JJ_RUNNING;
+    assert_false(jj__fold_is_over(&row.record, &job, 15, 999));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +240,7 @@ int main(void)
         cmocka_unit_test(marks_have_a_fixed_form),
         cmocka_unit_test(marks_that_can_not_be_right_are_refused),
         cmocka_unit_test(names_that_are_too_long_are_refused),
+        cmocka_unit_test(only_what_led_to_the_end_is_over),
     };
 
     return cmocka_run_group_tests_name("fold_row", tests, NULL, NULL);
