@@ -297,6 +297,7 @@ static void free_broker(struct broker *broker)
             close(broker->wake_fds[i]);
     pthread_cond_destroy(&broker->changed);
     pthread_mutex_destroy(&broker->lock);
+    jj__secret_wipe(&broker->signer, sizeof(broker->signer));
     free(broker->shown_url);
     free((char *)broker->options.url);
     free((char *)broker->options.credentials);

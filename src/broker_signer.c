@@ -30,7 +30,10 @@ static natsStatus give_jwt(char **jwt_out, char **why_out, void *ctx)
     jj__secret_wipe(&creds, sizeof(creds));
     if (s != JJ_OK)
         return NATS_ERR;
-    return *jwt_out == NULL ? NATS_NO_MEMORY : NATS_OK;
+    if (*jwt_out != NULL)
+        return NATS_OK;
+    jj__secret_wipe(signer->seed, sizeof(signer->seed));
+    return NATS_NO_MEMORY;
 }
 
 /* A server that wants nobody's signature sends nothing to sign. */
