@@ -236,6 +236,8 @@ static void a_slow_listener_misses_events_and_is_told_how_many(void **state)
         assert_true(ear_wait(&quick, i + 1)); /* the client is not held up */
         assert_true(ear_wait(&slow, 1)); /* the first is out of the queue before that is full */
     }
+    for (int i = 0; i < 2; i++) /* one answer may be handed out before what came with it */
+        crew_enqueue(crew, "other", NULL);
     assert_int_equal(jj_listener_missed(quick.listener), 0);
     uint64_t missed = jj_listener_missed(slow.listener);
     assert_in_range(missed, 60 - 40, 60 - 30);
