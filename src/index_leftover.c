@@ -24,9 +24,11 @@
 #define STEP_MESSAGES 100
 #define STEP_BYTES    (256 * 1024)
 #define STEP_LIMIT_MS 10000
-#define ROUND_PAUSE   10    /* poll intervals */
-#define ACK_MS        10000 /* for the acknowledgement of a job that is over to be worked off */
-#define DENIED_MS     INT64_C(86400000)
+#define ROUND_PAUSE   10 /* poll intervals */
+/* For the acknowledgement of a job that is over to be worked off; after a build nobody waits for
+ * it, as workers are started once that round has ended. */
+#define ACK_MS    10000
+#define DENIED_MS INT64_C(86400000)
 
 /* One answer, which the writer does not wait for. */
 struct step {
@@ -132,7 +134,7 @@ static jj_status finish_step(struct step *step, bool *more_out, jj_error *err)
 {
     jj_status s = jj__direct_end(&step->reading, more_out, err);
 
-    step->before_ms = jj__clock_wall_ms() - ACK_MS;
+    step->before_ms = jj__clock_wall_ms() - (step->index->leftover.hurry ? 0 : ACK_MS);
     if (s == JJ_OK)
         s = judge_all(step, err);
     if (s == JJ_OK)

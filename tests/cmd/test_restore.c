@@ -135,6 +135,8 @@ static void what_was_over_is_deleted_from_an_old_queue(void **state)
     assert_true(nats_client_wait_messages(stage->stranger, "JOBS", 0));
     assert_true(
         process_wait_errors(stage->process, "1 messages in JOBS were left of jobs that are over"));
+    assert_true(
+        process_wait_errors(stage->process, "nothing more is left in JOBS of jobs that are over"));
     expect_status(stage, "before", "completed");
     expect_runs(stage, "before\nafter\n");
 }
