@@ -77,12 +77,25 @@ static bool is_better(const struct row *row, enum fold_source source, const stru
     return source + 1u < row->marks.content_from;
 }
 
+/* Of what a claim repeats, nothing needs to be written. */
+static bool is_claim_of_content(const struct marks *marks, enum fold_source source, uint64_t seq)
+{
+    return source == FROM_CLAIM && marks->content_from == FROM_JOBS + 1u && seq != 0 &&
+           seq == marks->content_seq;
+}
+
+/* seq: of the job's message in JOBS, which this is or claims; else 0. */
 static void fold_content(struct row *row, enum fold_source source, const struct job *job,
-                         const struct content *content)
+                         const struct content *content, uint64_t seq)
 {
     jj_record *record = &row->record;
 
     if (content == NULL || !is_better(row, source, content))
+        return;
+    bool same = is_claim_of_content(&row->marks, source, seq);
+    row->marks.content_from = (uint8_t)(source + 1u);
+    row->marks.content_seq = source == FROM_JOBS ? seq : 0;
+    if (same)
         return;
     if (content->data_known != record->data_known ||
         !same_bytes(content->data, content->data_len, record->data, record->data_len) ||
@@ -96,7 +109,6 @@ static void fold_content(struct row *row, enum fold_source source, const struct 
     }
     record->created_at_ms = job->created_at_ms;
     record->schedule_id = job->schedule_id;
-    row->marks.content_from = (uint8_t)(source + 1u);
     /* The job in an event has what was known of it, not what its header said. */
     row->marks.content_max_attempts = source == FROM_EVENT ? 0 : job->max_attempts;
 }
@@ -228,7 +240,7 @@ enum fold_result jj__fold_message(struct row *row, enum fold_source source, cons
     fold_queue(&row->marks, &message, says_run_at ? job->run_at_ms : scheduled_at_ms);
     if (seq > *last)
         *last = seq;
-    fold_content(row, source, job, content);
+    fold_content(row, source, job, content, source == FROM_JOBS ? seq : 0);
     finish(row, &before, job->name);
     return FOLD_APPLIED;
 }
@@ -240,7 +252,7 @@ enum fold_result jj__fold_claim(struct row *row, const struct claim *claim, cons
 
     if (!is_of(row, claim->job->name) || !jj__fold_events_claim(row, claim, worker, time_ms))
         return FOLD_ANOMALY;
-    fold_content(row, FROM_CLAIM, claim->job, content);
+    fold_content(row, FROM_CLAIM, claim->job, content, claim->seq);
     finish(row, &before, claim->job->name);
     return FOLD_APPLIED;
 }
@@ -253,7 +265,7 @@ enum fold_result jj__fold_event(struct row *row, const struct event *event,
     if (!is_of(row, event->name) || !jj__fold_events_event(row, event))
         return FOLD_ANOMALY;
     if (event->job != NULL)
-        fold_content(row, FROM_EVENT, event->job, content);
+        fold_content(row, FROM_EVENT, event->job, content, 0);
     finish(row, &before, event->name);
     return FOLD_APPLIED;
 }

@@ -39,6 +39,7 @@ struct marks {
     uint32_t said_max_attempts;    /* by the last claim or event that did; 0: none */
     uint32_t content_max_attempts; /* by a header of the job; 0: not */
     uint8_t content_from;          /* where the content came from: enum fold_source + 1; 0: none */
+    uint64_t content_seq;          /* in JOBS, if it came from there; else 0 */
     uint64_t jobs_seq;             /* of the last message seen in JOBS; 0: none */
     uint64_t schedule_seq;         /* of the last one in JOBS_SCHEDULE */
     uint64_t claimed_seq;          /* of the last one in JOBS that was claimed; 0: none */
@@ -49,9 +50,11 @@ struct marks {
 };
 
 /* Sources of content, the best first: where several have it, the best one counts, and of one
- * source the first. But data that is known is better than data that is not, wherever it is from. A
- * schedule is the last, as an index that is built later does not find it any more. */
-enum fold_source { FROM_JOBS, FROM_CLAIM, FROM_EVENT, FROM_SCHEDULE };
+ * source the first. But data that is known is better than data that is not, wherever it is from.
+ * Those that stay come before those that an index that is built later does not find any more: of
+ * two messages under one id, which there are where the broker has forgotten the first, the one that
+ * was claimed is the job, whether the other was seen or not. */
+enum fold_source { FROM_CLAIM, FROM_EVENT, FROM_JOBS, FROM_SCHEDULE };
 
 /* A row while it is being changed. What record points to is borrowed from whoever gave it, and
  * must live as long as the row. It points into the row, too: a row is not moved or copied. */

@@ -8,11 +8,12 @@
 #include "fold_events.h"
 #include "state.h"
 
-#define MARKS_VERSION  3
+#define MARKS_VERSION  4
 #define STANDING_BYTES (4 + 4 + 4 + 8 + 1)
 #define MARKS_BYTES_1  (1 + 2 * STANDING_BYTES + 8 + 8 + 4 + 4 + 1 + 8 + 8 + 4 + 4)
 #define MARKS_BYTES_2  (MARKS_BYTES_1 + 4 + 4) /* version 1 counts no events */
-#define MARKS_BYTES    (MARKS_BYTES_2 + 8)     /* version 2 knows of no claimed message */
+#define MARKS_BYTES_3  (MARKS_BYTES_2 + 8)     /* version 2 knows of no claimed message */
+#define MARKS_BYTES    (MARKS_BYTES_3 + 8)     /* version 3 has no sequence of the content */
 
 _Static_assert(MARKS_BYTES <= JJ_MARKS_MAX, "marks must fit into a record");
 
@@ -52,6 +53,7 @@ size_t jj__fold_pack_marks(const struct marks *marks, unsigned char out[JJ_MARKS
     put(&at, marks->custom, 4);
     put(&at, marks->custom_dropped, 4);
     put(&at, marks->claimed_seq, 8);
+    put(&at, marks->content_seq, 8);
     return (size_t)(at - out);
 }
 
@@ -76,13 +78,21 @@ static struct standing take_standing(const unsigned char **at)
     return standing;
 }
 
+/* Before version 4, JOBS was the first of the sources. */
+static uint8_t content_from(uint64_t version, uint8_t number)
+{
+    static const uint8_t earlier[] = {0, FROM_JOBS + 1, FROM_CLAIM + 1, FROM_EVENT + 1};
+
+    return version < 4 && number < sizeof(earlier) ? earlier[number] : number;
+}
+
 static bool unpack_marks(const void *packed, size_t len, struct marks *marks)
 {
+    static const size_t bytes[] = {0, MARKS_BYTES_1, MARKS_BYTES_2, MARKS_BYTES_3, MARKS_BYTES};
     const unsigned char *at = packed;
+    uint64_t version = len > 0 ? take(&at, 1) : 0;
 
-    if (len != MARKS_BYTES && len != MARKS_BYTES_2 && len != MARKS_BYTES_1)
-        return false;
-    if (take(&at, 1) != (len == MARKS_BYTES ? MARKS_VERSION : len == MARKS_BYTES_2 ? 2 : 1))
+    if (version == 0 || version > MARKS_VERSION || len != bytes[version])
         return false;
     marks->events = take_standing(&at);
     marks->queue = take_standing(&at);
@@ -90,14 +100,15 @@ static bool unpack_marks(const void *packed, size_t len, struct marks *marks)
     marks->events_run_at_ms = (int64_t)take(&at, 8);
     marks->said_max_attempts = (uint32_t)take(&at, 4);
     marks->content_max_attempts = (uint32_t)take(&at, 4);
-    marks->content_from = (uint8_t)take(&at, 1);
+    marks->content_from = content_from(version, (uint8_t)take(&at, 1));
     marks->jobs_seq = take(&at, 8);
     marks->schedule_seq = take(&at, 8);
     marks->lines = (uint32_t)take(&at, 4);
     marks->lines_dropped = (uint32_t)take(&at, 4);
-    marks->custom = len >= MARKS_BYTES_2 ? (uint32_t)take(&at, 4) : 0;
-    marks->custom_dropped = len >= MARKS_BYTES_2 ? (uint32_t)take(&at, 4) : 0;
-    marks->claimed_seq = len == MARKS_BYTES ? take(&at, 8) : 0;
+    marks->custom = version >= 2 ? (uint32_t)take(&at, 4) : 0;
+    marks->custom_dropped = version >= 2 ? (uint32_t)take(&at, 4) : 0;
+    marks->claimed_seq = version >= 3 ? take(&at, 8) : 0;
+    marks->content_seq = version >= 4 ? take(&at, 8) : 0;
     return marks->events.state < JJ_STATES && marks->queue.state <= JJ_SCHEDULED &&
            marks->content_from <= FROM_SCHEDULE + 1;
 }

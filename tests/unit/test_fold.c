@@ -754,11 +754,11 @@ static void the_best_source_of_content_counts(void **state)
 {
     (void)state;
     /* An event that ends the job comes after a claim: other orders of these two don't occur. */
-    for (enum fold_source a = FROM_JOBS; a <= FROM_EVENT; a++)
-        for (enum fold_source b = FROM_JOBS; b <= FROM_EVENT; b++) {
+    for (enum fold_source a = FROM_CLAIM; a <= FROM_SCHEDULE; a++)
+        for (enum fold_source b = FROM_CLAIM; b <= FROM_SCHEDULE; b++) {
             struct row row;
             enum fold_source best = a < b ? a : b;
-            if (a == FROM_EVENT && b >= FROM_CLAIM)
+            if (a == FROM_EVENT && b <= FROM_EVENT)
                 continue;
             jj__row_init(&row, "j");
             read_content(&row, a, &known[a]);
@@ -768,6 +768,26 @@ static void the_best_source_of_content_counts(void **state)
             assert_string_equal(row.record.schedule_id, "weekly");
             assert_true(row.content_changed);
         }
+}
+
+/* The message that was claimed, and one that only has the same id. */
+static void what_a_claim_repeats_is_not_written_again(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 0; seq <= 2; seq++) {
+        struct row row;
+        struct job job = job_of(0, 0, 0);
+        const struct claim claim = {.job = &job, .attempt = 1, .seq = seq, .with_job = true};
+
+        jj__row_init(&row, "j");
+        read_content(&row, FROM_JOBS, &known[FROM_JOBS]); /* its sequence is 1 */
+        row.content_changed = false;
+        must(jj__fold_claim(&row, &claim, "w", 1, &known[FROM_CLAIM]));
+        assert_int_equal(row.content_changed, seq != 1);
+        assert_memory_equal(row.record.data, seq == 1 ? "q" : "c", 1);
+        assert_int_equal(row.marks.content_from, FROM_CLAIM + 1);
+        assert_int_equal(row.marks.content_seq, 0);
+    }
 }
 
 static void of_one_source_the_first_content_counts(void **state)
@@ -809,12 +829,12 @@ static void the_same_content_from_a_better_source_is_not_written_again(void **st
     const struct content same = {.data_known = true, .data = copy, .data_len = 1};
 
     jj__row_init(&row, "j");
-    read_content(&row, FROM_CLAIM, &known[FROM_CLAIM]);
-    row.changed = row.content_changed = false;
     read_content(&row, FROM_JOBS, &same);
+    row.changed = row.content_changed = false;
+    read_content(&row, FROM_CLAIM, &known[FROM_CLAIM]);
     assert_true(row.changed);
     assert_false(row.content_changed);
-    assert_int_equal(row.record.created_at_ms, 10 + FROM_JOBS);
+    assert_int_equal(row.record.created_at_ms, 10 + FROM_CLAIM);
 }
 
 static void an_anomaly_brings_no_content(void **state)
@@ -836,6 +856,7 @@ static void the_header_of_a_job_says_how_many_attempts_it_may_have(void **state)
     (void)state;
     struct row row;
     struct job job = job_of(0, 0, 0);
+    const struct claim claim = {.job = &job, .attempt = 1, .max_attempts = 7, .with_job = true};
 
     jj__row_init(&row, "j");
     read_job(&row, FROM_JOBS, job, 1);
@@ -844,8 +865,14 @@ static void the_header_of_a_job_says_how_many_attempts_it_may_have(void **state)
     assert_int_equal(row.record.max_attempts, 7);
     read_content(&row, FROM_EVENT, &known[FROM_EVENT]);
     assert_int_equal(row.record.max_attempts, 9);
+
+    jj__row_init(&row, "j");
     job.max_attempts = 5;
     must(jj__fold_message(&row, FROM_JOBS, &job, &known[FROM_JOBS], 1, 0));
+    assert_int_equal(row.record.max_attempts, 5);
+    must(jj__fold_claim(&row, &claim, "w", 1, NULL));
+    assert_int_equal(row.record.max_attempts, 5);
+    must(jj__fold_claim(&row, &claim, "w", 2, &known[FROM_CLAIM]));
     assert_int_equal(row.record.max_attempts, 5);
 
     jj__row_init(&row, "j"); /* the job of an event has what was known, not what a header said */
@@ -934,6 +961,7 @@ int main(void)
         cmocka_unit_test(a_job_that_was_put_off_keeps_its_time),
         cmocka_unit_test(messages_of_a_cancelled_job_are_to_be_deleted),
         cmocka_unit_test(the_best_source_of_content_counts),
+        cmocka_unit_test(what_a_claim_repeats_is_not_written_again),
         cmocka_unit_test(of_one_source_the_first_content_counts),
         cmocka_unit_test(data_that_is_known_is_better_than_data_that_is_not),
         cmocka_unit_test(the_same_content_from_a_better_source_is_not_written_again),

@@ -75,6 +75,13 @@ struct world {
     bool run_at_is_unsure;
     uint32_t put_offs; /* since the last claim */
     uint32_t lines;
+    const char *data;
+    uint64_t seq; /* of its last message in JOBS */
+    struct {
+        uint64_t seq; /* of a first message that was enqueued once more; 0: it was not */
+        int64_t created_at_ms;
+        const char *data;
+    } again;
 };
 
 struct history {
@@ -137,8 +144,8 @@ static struct content content_of(const struct world *w, bool with_data)
     struct content content = {.data_known = with_data, .headers = "A\0b", .headers_len = 4};
 
     if (with_data) {
-        content.data = texts[w->of];
-        content.data_len = strlen(texts[w->of]);
+        content.data = w->data;
+        content.data_len = strlen(w->data);
     }
     return content;
 }
@@ -166,6 +173,8 @@ static void say_message(struct history *h, struct world *w, enum stream stream)
     said->content = content_of(w, true);
     if (w->header_max_attempts > 0)
         w->is.max_attempts = w->header_max_attempts;
+    if (stream == QUEUE)
+        w->seq = h->count[QUEUE];
     w->place = stream == QUEUE ? IN_QUEUE : IN_SCHEDULE;
     w->is.state = stream == QUEUE ? JJ_PENDING : JJ_SCHEDULED;
 }
@@ -234,6 +243,31 @@ static void schedule(struct history *h, struct world *w)
         w->own_run_at_ms == 0 ? w->is.run_at_ms : w->is.run_at_ms - 500;
 }
 
+static bool was_never_run(const struct world *w)
+{
+    return w->is.redrives == 0 && w->finished == 0 && w->is.snoozes == 0;
+}
+
+/* The broker does not know the message id any more, and the producer, who was not told that the
+ * job is stored, or takes the id for another one, enqueues it. Not where the first message may be
+ * gone and nobody else has told the data. */
+static void enqueue_again(struct history *h, struct world *w)
+{
+    const struct world before = *w;
+
+    if (w->seq == 0 || w->again.seq != 0 || w->is_large || !was_never_run(w) ||
+        (w->place == OVER && w->run_count == 0))
+        return;
+    w->is.created_at_ms = ++h->now_ms;
+    w->data = texts[JOBS + w->of];
+    say_message(h, w, QUEUE);
+    const struct world again = *w;
+    *w = before;
+    w->again.seq = again.seq;
+    w->again.created_at_ms = again.is.created_at_ms;
+    w->again.data = again.data;
+}
+
 static void fire(struct history *h, struct world *w)
 {
     for (uint32_t i = below(h, 3); i > 0; i--)
@@ -261,6 +295,7 @@ static void say_claim(struct history *h, struct world *w, uint32_t lost)
     said->claim = (struct claim){.attempt = w->is.attempts,
                                  .max_attempts = w->is.max_attempts,
                                  .lost = lost,
+                                 .seq = w->seq,
                                  .with_job = said->has_job,
                                  .omit_data = w->is_large};
     w->is.worker = said->worker;
@@ -274,8 +309,19 @@ static void say_claim(struct history *h, struct world *w, uint32_t lost)
         (struct run){w->is.redrives, w->is.attempts, w->is.snoozes, said->worker};
 }
 
+/* Of two messages, either may be had first, and then that is the job. */
+static void take_either(struct history *h, struct world *w)
+{
+    if (w->again.seq == 0 || !was_never_run(w) || chance(h, 50))
+        return;
+    w->is.created_at_ms = w->again.created_at_ms;
+    w->data = w->again.data;
+    w->seq = w->again.seq;
+}
+
 static void claim(struct history *h, struct world *w)
 {
+    take_either(h, w);
     w->place = RUNNING;
     w->is.state = JJ_RUNNING;
     w->is.attempts = w->finished + 1;
@@ -381,7 +427,7 @@ static void give_up(struct history *h, struct world *w)
 /* A header can't be read. The job is told along unless that makes the event too large. */
 static void fail_unrun(struct history *h, struct world *w)
 {
-    bool too_large = chance(h, 25);
+    bool too_large = chance(h, 25) && w->again.seq == 0;
 
     if (too_large)
         w->is.attempts++;
@@ -404,7 +450,7 @@ static void cancel(struct history *h, struct world *w)
     struct event event = event_of(w, EVENT_CANCELLED);
     event.worker = NULL;
     struct said *said = say_event(h, w, event);
-    carry_job(said, w, chance(h, 80));
+    carry_job(said, w, chance(h, 80) || w->again.seq != 0);
     end(w, JJ_CANCELLED, said->time_ms);
 }
 
@@ -537,7 +583,7 @@ static void tell_something(struct history *h, struct world *w)
 
 static void disturb(struct history *h, struct world *w)
 {
-    switch (below(h, 5)) {
+    switch (below(h, 6)) {
     case 0:
         end_late(h, w);
         break;
@@ -549,6 +595,9 @@ static void disturb(struct history *h, struct world *w)
         break;
     case 3:
         tell_something(h, w);
+        break;
+    case 4:
+        enqueue_again(h, w);
         break;
     default:
         repeat(h, w);
@@ -572,7 +621,7 @@ static void snooze(struct history *h, struct world *w)
 
 static void put_off_or_claim(struct history *h, struct world *w)
 {
-    if (w->own_run_at_ms != 0)
+    if (w->own_run_at_ms != 0 && w->again.seq == 0)
         put_off(h, w);
     else
         claim(h, w);
@@ -620,7 +669,7 @@ static void begin(struct history *h, uint64_t seed)
     h->now_ms = 1000;
     for (size_t i = 0; i < JOBS; i++) {
         struct world *w = &h->worlds[i];
-        *w = (struct world){.of = i, .is.progress = JJ_NO_PROGRESS};
+        *w = (struct world){.of = i, .is.progress = JJ_NO_PROGRESS, .data = texts[i]};
         w->header_max_attempts = chance(h, 50) ? 5 : 0;
         w->is.schedule_id = chance(h, 30) ? "weekly" : NULL;
         w->is_large = chance(h, 20);
@@ -919,6 +968,7 @@ static void check_model(const struct history *h, const struct shelf *shelves, en
         const struct world *w = &h->worlds[of];
         const jj_record *a = &shelves[of].row->record, *b = &w->is;
         const struct content content = content_of(w, true);
+
         check_state(h, of, a, b);
         check(h, of,
               a->run_at_ms == b->run_at_ms || w->run_at_is_unsure ||

@@ -40,6 +40,7 @@ static void fill_marks(struct marks *marks)
         .custom = 13,
         .custom_dropped = 14,
         .claimed_seq = 15,
+        .content_seq = 16,
     };
 }
 
@@ -92,6 +93,7 @@ static void a_stored_row_comes_back_as_it_was(void **state)
     assert_int_equal(again.marks.custom, 13);
     assert_int_equal(again.marks.custom_dropped, 14);
     assert_int_equal(again.marks.claimed_seq, 15);
+    assert_int_equal(again.marks.content_seq, 16);
 }
 
 /* Bytes that a file has, and files of earlier versions had: they must be read for ever. */
@@ -99,7 +101,7 @@ static void marks_have_a_fixed_form(void **state)
 {
     (void)state;
     static const unsigned char form[] = {
-        3,                                                          /* version */
+        4,                                                          /* version */
         1,    0,    0,    0,    0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0, /* events */
         0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 6,          /* */
         5,    0,    0,    0,    6,    0,    0,    0,    7, 0, 0, 0, /* queue */
@@ -111,7 +113,8 @@ static void marks_have_a_fixed_form(void **state)
         10,   0,    0,    0,    0,    0,    0,    0,                /* */
         11,   0,    0,    0,    12,   0,    0,    0,                /* lines */
         13,   0,    0,    0,    14,   0,    0,    0,                /* custom events */
-        15,   0,    0,    0,    0,    0,    0,    0};               /* claimed sequence */
+        15,   0,    0,    0,    0,    0,    0,    0,                /* claimed sequence */
+        16,   0,    0,    0,    0,    0,    0,    0};               /* content's sequence */
     struct row row, old;
     unsigned char earlier[sizeof(form) - 8];
 
@@ -123,7 +126,12 @@ static void marks_have_a_fixed_form(void **state)
 
     memcpy(earlier, form, sizeof(earlier));
     jj_record record = {.id = "j", .name = "n", .marks = earlier, .marks_len = sizeof(earlier)};
+    earlier[0] = 3;
+    assert_true(jj__row_load(&old, &record));
+    assert_int_equal(old.marks.claimed_seq, 15);
+    assert_int_equal(old.marks.content_seq, 0);
     earlier[0] = 2;
+    record.marks_len -= 8;
     assert_true(jj__row_load(&old, &record));
     assert_int_equal(old.marks.custom_dropped, 14);
     assert_int_equal(old.marks.claimed_seq, 0);
@@ -133,6 +141,24 @@ static void marks_have_a_fixed_form(void **state)
     assert_int_equal(old.marks.lines_dropped, 12);
     assert_int_equal(old.marks.custom, 0);
     assert_int_equal(old.marks.custom_dropped, 0);
+}
+
+static void sources_of_content_once_had_other_numbers(void **state)
+{
+    (void)state;
+    static const enum fold_source earlier[] = {FROM_JOBS, FROM_CLAIM, FROM_EVENT, FROM_SCHEDULE};
+    struct row row, old;
+
+    jj__row_init(&row, "j");
+    jj__row_seal(&row);
+    jj_record record = {
+        .id = "j", .name = "n", .marks = row.packed_marks, .marks_len = row.record.marks_len - 8};
+    row.packed_marks[0] = 3;
+    for (unsigned char number = 0; number <= 4; number++) {
+        row.packed_marks[67] = number;
+        assert_true(jj__row_load(&old, &record));
+        assert_int_equal(old.marks.content_from, number == 0 ? 0 : earlier[number - 1] + 1);
+    }
 }
 
 static bool loads(const unsigned char *marks, size_t len)
@@ -162,16 +188,12 @@ static void marks_that_can_not_be_right_are_refused(void **state)
     assert_true(loads(marks, len));
     for (size_t other = 0; other < sizeof(marks); other++)
         assert_int_equal(loads(marks, other), other == len);
-    for (unsigned char version = 1; version <= 2; version++) { /* they have fewer */
-        size_t fewer = version == 1 ? 16 : 8;
+    for (unsigned char version = 0; version <= 5; version++) { /* those before have fewer */
         marks[0] = version;
-        assert_false(loads(marks, len));
-        assert_true(loads(marks, len - fewer));
-        assert_false(loads(marks, len - 24 + fewer));
+        for (unsigned char as = 1; as <= 4; as++)
+            assert_int_equal(loads(marks, len - 8 * (size_t)(4 - as)), version == as);
     }
     marks[0] = 4;
-    assert_false(loads(marks, len));
-    marks[0] = 3;
     marks[21] = JJ_STATES;
     assert_false(loads(marks, len));
     marks[21] = JJ_CANCELLED;
@@ -238,6 +260,7 @@ int main(void)
         cmocka_unit_test(an_empty_row_knows_nothing),
         cmocka_unit_test(a_stored_row_comes_back_as_it_was),
         cmocka_unit_test(marks_have_a_fixed_form),
+        cmocka_unit_test(sources_of_content_once_had_other_numbers),
         cmocka_unit_test(marks_that_can_not_be_right_are_refused),
         cmocka_unit_test(names_that_are_too_long_are_refused),
         cmocka_unit_test(only_what_led_to_the_end_is_over),
