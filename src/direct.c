@@ -20,7 +20,7 @@ uint64_t jj__direct_number(struct broker_msg *msg, const char *header)
     return value == NULL ? 0 : strtoull(value, NULL, 10);
 }
 
-static void finish(struct reading *reading, jj_status status, bool more)
+static void finish(struct direct_reading *reading, jj_status status, bool more)
 {
     pthread_mutex_lock(&reading->lock);
     reading->finished = true;
@@ -34,7 +34,7 @@ static void finish(struct reading *reading, jj_status status, bool more)
 
 static void take(void *ctx, struct broker_msg *msg)
 {
-    struct reading *reading = ctx;
+    struct direct_reading *reading = ctx;
 
     if (msg == NULL)
         return; /* no server has the stream now: as if it did not answer */
@@ -51,45 +51,53 @@ static void take(void *ctx, struct broker_msg *msg)
         finish(reading, JJ_ERR_PROTOCOL, false);
 }
 
-static void ask(void *ctx)
+bool jj__direct_ask(struct broker *broker, const struct direct *direct, const char *inbox)
 {
-    struct reading *reading = ctx;
-    const struct direct *direct = &reading->direct;
-    const struct port_options options = {.subject = reading->inbox, .take = take, .ctx = reading};
     char subject[96], body[JJ__SUBJECT_SIZE + 128];
 
-    jj__broker_inbox(reading->broker, "d", reading->inbox);
-    jj_status s = jj__broker_port_open(reading->broker, &options, &reading->port, NULL);
-    if (s != JJ_OK) {
-        finish(reading, s, false);
-        return;
-    }
     snprintf(subject, sizeof(subject), "$JS.API.DIRECT.GET.%s", direct->stream);
     int len = snprintf(body, sizeof(body),
                        "{\"seq\":%llu,\"batch\":%d,\"max_bytes\":%d,\"next_by_subj\":\"%s\"}",
                        (unsigned long long)direct->from_seq, direct->max_messages,
                        direct->max_bytes, direct->filter);
     const struct outgoing request = {
-        .subject = subject, .reply = reading->inbox, .data = body, .len = (size_t)len};
-    jj__ignore(jj__broker_send(reading->broker, &request), "without an answer time runs out");
+        .subject = subject, .reply = inbox, .data = body, .len = (size_t)len};
+
+    return jj__broker_send(broker, &request);
+}
+
+static void ask(void *ctx)
+{
+    struct direct_reading *reading = ctx;
+    const struct port_options options = {.subject = reading->inbox, .take = take, .ctx = reading};
+
+    jj__broker_inbox(reading->broker, "d", reading->inbox);
+    jj_status s = jj__broker_port_open(reading->broker, &options, &reading->port, NULL);
+    if (s == JJ_OK)
+        jj__ignore(jj__direct_ask(reading->broker, &reading->direct, reading->inbox),
+                   "without an answer time runs out");
+    else
+        finish(reading, s, false);
 }
 
 static void close_port(void *ctx)
 {
-    struct reading *reading = ctx;
+    struct direct_reading *reading = ctx;
 
     jj__broker_port_close(reading->port);
 }
 
-void jj__direct_begin(struct broker *broker, const struct direct *direct, struct reading *reading)
+void jj__direct_begin(struct broker *broker, const struct direct *direct,
+                      struct direct_reading *reading)
 {
-    *reading = (struct reading){.broker = broker, .direct = *direct, .status = JJ_ERR_TIMEOUT};
+    *reading =
+        (struct direct_reading){.broker = broker, .direct = *direct, .status = JJ_ERR_TIMEOUT};
     pthread_mutex_init(&reading->lock, NULL);
     jj__thread_condition(&reading->changed);
     jj__broker_call(broker, ask, reading);
 }
 
-bool jj__direct_is_over(struct reading *reading)
+bool jj__direct_is_over(struct direct_reading *reading)
 {
     pthread_mutex_lock(&reading->lock);
     bool is = reading->finished || jj__clock_mono_ms() >= reading->direct.deadline_ms;
@@ -97,7 +105,7 @@ bool jj__direct_is_over(struct reading *reading)
     return is;
 }
 
-jj_status jj__direct_end(struct reading *reading, bool *more_out, jj_error *err)
+jj_status jj__direct_end(struct direct_reading *reading, bool *more_out, jj_error *err)
 {
     jj__broker_call(reading->broker, close_port, reading);
     pthread_cond_destroy(&reading->changed);
@@ -115,7 +123,7 @@ jj_status jj__direct_read(struct broker *broker, const struct direct *direct, bo
 {
     const struct timespec until = {.tv_sec = (time_t)(direct->deadline_ms / 1000),
                                    .tv_nsec = (long)(direct->deadline_ms % 1000) * 1000000};
-    struct reading reading;
+    struct direct_reading reading;
 
     jj__direct_begin(broker, direct, &reading);
     pthread_mutex_lock(&reading.lock);

@@ -23,7 +23,7 @@ struct direct {
 };
 
 /* An answer that is under way; its own. */
-struct reading {
+struct direct_reading {
     struct broker *broker;
     struct direct direct;
     struct port *port; /* broker thread only */
@@ -37,20 +37,25 @@ struct reading {
 
 /* Ask for one answer; reading stays where it is until jj__direct_end(), which has to be called.
  * Thread: any but the broker's. */
-void jj__direct_begin(struct broker *broker, const struct direct *direct, struct reading *reading);
+void jj__direct_begin(struct broker *broker, const struct direct *direct,
+                      struct direct_reading *reading);
 
 /* All of it has come, or its deadline. */
-bool jj__direct_is_over(struct reading *reading);
+bool jj__direct_is_over(struct direct_reading *reading);
 
 /* Nothing more is taken from then on; *more_out: there are messages behind what came. What was
  * taken before a failure is a beginning without gaps. TIMEOUT: not all of it came: so it is also
  * where no server has the stream now, and where it is not permitted, which the server does not say
  * here. PROTOCOL: the server refuses it. NO_MEMORY. Thread: any but the broker's. */
-jj_status jj__direct_end(struct reading *reading, bool *more_out, jj_error *err);
+jj_status jj__direct_end(struct direct_reading *reading, bool *more_out, jj_error *err);
 
 /* Both, and wait in between. */
 jj_status jj__direct_read(struct broker *broker, const struct direct *direct, bool *more_out,
                           jj_error *err);
+
+/* Send the question alone: the answer comes to inbox. False: not now. Of direct, nothing behind
+ * max_bytes is used. Thread: broker. */
+bool jj__direct_ask(struct broker *broker, const struct direct *direct, const char *inbox);
 
 /* The number in a header that the server adds, such as Nats-Sequence; 0: none. */
 uint64_t jj__direct_number(struct broker_msg *msg, const char *header);

@@ -116,7 +116,7 @@ struct index {
         int64_t next_ms; /* when it goes on */
         bool hurry;
     } leftover;
-    struct step *step; /* of that, which is under way; or NULL */
+    struct leftover_answer *leftover_answer; /* which is under way; or NULL */
     uint64_t sweeps;
     uint64_t told_anomalies;
     bool complained; /* the storage fails, and that is in the log */

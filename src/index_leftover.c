@@ -21,25 +21,25 @@
 #include "index_inner.h"
 #include "state.h"
 
-#define STEP_MESSAGES 100
-#define STEP_BYTES    (256 * 1024)
-#define STEP_LIMIT_MS 10000
-#define ROUND_PAUSE   10 /* poll intervals */
+#define ANSWER_MESSAGES 100
+#define ANSWER_BYTES    (256 * 1024)
+#define ANSWER_LIMIT_MS 10000
+#define ROUND_PAUSE     10 /* poll intervals */
 /* For the acknowledgement of a job that is over to be worked off; after a build nobody waits for
  * it, as workers are started once that round has ended. */
 #define ACK_MS    10000
 #define DENIED_MS INT64_C(86400000)
 
 /* One answer, which the writer does not wait for. */
-struct step {
+struct leftover_answer {
     struct index *index;
-    struct reading reading;
+    struct direct_reading reading;
     struct {
         struct broker_msg *msg;
         uint64_t seq;
-    } list[STEP_MESSAGES];
+    } list[ANSWER_MESSAGES];
     size_t count;
-    struct deletion deletions[STEP_MESSAGES];
+    struct deletion deletions[ANSWER_MESSAGES];
     size_t over;
     int64_t before_ms; /* jobs that were over by then */
 };
@@ -47,15 +47,15 @@ struct step {
 /* Thread: broker. */
 static void take(void *ctx, struct broker_msg *msg)
 {
-    struct step *step = ctx;
+    struct leftover_answer *answer = ctx;
     uint64_t seq = jj__direct_number(msg, "Nats-Sequence");
 
-    if (seq == 0 || step->count == STEP_MESSAGES) {
+    if (seq == 0 || answer->count == ANSWER_MESSAGES) {
         jj__msg_free(msg);
         return;
     }
-    step->list[step->count].msg = msg;
-    step->list[step->count++].seq = seq;
+    answer->list[answer->count].msg = msg;
+    answer->list[answer->count++].seq = seq;
 }
 
 struct comparison {
@@ -74,13 +74,13 @@ static bool compare(void *ctx, const jj_record *record)
     return false;
 }
 
-static jj_status is_over(const struct step *step, struct broker_msg *msg, uint64_t seq,
+static jj_status is_over(const struct leftover_answer *answer, struct broker_msg *msg, uint64_t seq,
                          bool *over_out, jj_error *err)
 {
-    struct index *index = step->index;
+    struct index *index = answer->index;
     struct got got;
     struct job job;
-    struct comparison with = {.job = &job, .got = &got, .before_ms = step->before_ms};
+    struct comparison with = {.job = &job, .got = &got, .before_ms = answer->before_ms};
     jj_status s = jj__got_read(msg, seq, &got, err);
 
     if (s == JJ_OK && jj__got_sound_job(&got, &job)) {
@@ -93,52 +93,52 @@ static jj_status is_over(const struct step *step, struct broker_msg *msg, uint64
     return s == JJ_ERR_NOT_FOUND ? JJ_OK : s;
 }
 
-static jj_status judge_all(struct step *step, jj_error *err)
+static jj_status judge_all(struct leftover_answer *answer, jj_error *err)
 {
     jj_status s = JJ_OK;
 
-    for (size_t i = 0; s == JJ_OK && i < step->count; i++) {
+    for (size_t i = 0; s == JJ_OK && i < answer->count; i++) {
         bool over;
-        s = is_over(step, step->list[i].msg, step->list[i].seq, &over, err);
+        s = is_over(answer, answer->list[i].msg, answer->list[i].seq, &over, err);
         if (s != JJ_OK || !over)
             continue;
-        step->deletions[step->over] =
-            (struct deletion){.next = step->over == 0 ? NULL : &step->deletions[step->over - 1],
-                              .origin = ORIGIN_JOBS,
-                              .seq = step->list[i].seq};
-        step->over++;
+        answer->deletions[answer->over] = (struct deletion){
+            .next = answer->over == 0 ? NULL : &answer->deletions[answer->over - 1],
+            .origin = ORIGIN_JOBS,
+            .seq = answer->list[i].seq};
+        answer->over++;
     }
     return s;
 }
 
-static jj_status delete_all(struct step *step, jj_error *err)
+static jj_status delete_all(struct leftover_answer *answer, jj_error *err)
 {
-    struct index *index = step->index;
+    struct index *index = answer->index;
 
-    if (step->over == 0)
+    if (answer->over == 0)
         return JJ_OK;
-    jj_status s = jj__index_delete(index, &step->deletions[step->over - 1], err);
+    jj_status s = jj__index_delete(index, &answer->deletions[answer->over - 1], err);
     if (s == JJ_OK)
         jj__log(&index->log, JJ_LOG_INFO,
-                "%zu messages in JOBS were left of jobs that are over: deleted", step->over);
+                "%zu messages in JOBS were left of jobs that are over: deleted", answer->over);
     return s;
 }
 
-static void drop_messages(struct step *step)
+static void drop_messages(struct leftover_answer *answer)
 {
-    for (size_t i = 0; i < step->count; i++)
-        jj__msg_free(step->list[i].msg);
+    for (size_t i = 0; i < answer->count; i++)
+        jj__msg_free(answer->list[i].msg);
 }
 
-static jj_status finish_step(struct step *step, bool *more_out, jj_error *err)
+static jj_status finish_answer(struct leftover_answer *answer, bool *more_out, jj_error *err)
 {
-    jj_status s = jj__direct_end(&step->reading, more_out, err);
+    jj_status s = jj__direct_end(&answer->reading, more_out, err);
 
-    step->before_ms = jj__clock_wall_ms() - (step->index->leftover.hurry ? 0 : ACK_MS);
+    answer->before_ms = jj__clock_wall_ms() - (answer->index->leftover.hurry ? 0 : ACK_MS);
     if (s == JJ_OK)
-        s = judge_all(step, err);
+        s = judge_all(answer, err);
     if (s == JJ_OK)
-        s = delete_all(step, err);
+        s = delete_all(answer, err);
     return s;
 }
 
@@ -147,7 +147,7 @@ static jj_status finish_step(struct step *step, bool *more_out, jj_error *err)
 /* Thread: broker. */
 static void finished(void *ctx)
 {
-    struct index *index = ((struct step *)ctx)->index;
+    struct index *index = ((struct leftover_answer *)ctx)->index;
 
     pthread_mutex_lock(&index->lock);
     index->look = true;
@@ -155,26 +155,26 @@ static void finished(void *ctx)
     pthread_mutex_unlock(&index->lock);
 }
 
-static void begin_step(struct index *index, int64_t now_ms)
+static void begin_answer(struct index *index, int64_t now_ms)
 {
-    struct step *step = malloc(sizeof(*step));
+    struct leftover_answer *answer = malloc(sizeof(*answer));
     const struct direct direct = {.stream = jj__origin_stream(ORIGIN_JOBS),
                                   .filter = "jobs.enqueue.*",
                                   .from_seq = index->leftover.seq + 1,
-                                  .max_messages = STEP_MESSAGES,
-                                  .max_bytes = STEP_BYTES,
-                                  .deadline_ms = now_ms + STEP_LIMIT_MS,
+                                  .max_messages = ANSWER_MESSAGES,
+                                  .max_bytes = ANSWER_BYTES,
+                                  .deadline_ms = now_ms + ANSWER_LIMIT_MS,
                                   .take = take,
                                   .finished = finished,
-                                  .ctx = step};
+                                  .ctx = answer};
 
-    index->leftover.next_ms = now_ms + STEP_LIMIT_MS;
-    if (step == NULL)
+    index->leftover.next_ms = now_ms + ANSWER_LIMIT_MS;
+    if (answer == NULL)
         return;
-    step->index = index;
-    step->count = step->over = 0;
-    index->step = step;
-    jj__direct_begin(index->broker, &direct, &step->reading);
+    answer->index = index;
+    answer->count = answer->over = 0;
+    index->leftover_answer = answer;
+    jj__direct_begin(index->broker, &direct, &answer->reading);
 }
 
 static void end_round(struct index *index, int64_t now_ms)
@@ -184,55 +184,55 @@ static void end_round(struct index *index, int64_t now_ms)
     index->leftover = (struct leftover){.next_ms = now_ms + ROUND_PAUSE * index->poll_interval_ms};
 }
 
-static void end_step(struct index *index, int64_t now_ms)
+static void end_answer(struct index *index, int64_t now_ms)
 {
-    struct step *step = index->step;
+    struct leftover_answer *answer = index->leftover_answer;
     struct leftover *leftover = &index->leftover;
     bool more = false;
     jj_error err;
 
-    jj_status s = finish_step(step, &more, &err);
+    jj_status s = finish_answer(answer, &more, &err);
     if (s == JJ_ERR_NOT_PERMITTED) {
         jj__log(&index->log, JJ_LOG_WARN, "what is left of jobs that are over stays: %s", err.text);
         *leftover = (struct leftover){.next_ms = now_ms + DENIED_MS};
     } else if (s != JJ_OK) {
         jj__log(&index->log, JJ_LOG_DEBUG, "what is left of jobs is looked at later: %s", err.text);
         leftover->next_ms = now_ms + index->poll_interval_ms;
-    } else if (more && step->count > 0) {
-        leftover->seq = step->list[step->count - 1].seq;
+    } else if (more && answer->count > 0) {
+        leftover->seq = answer->list[answer->count - 1].seq;
         leftover->next_ms = leftover->hurry ? now_ms : now_ms + index->poll_interval_ms;
     } else {
         end_round(index, now_ms);
     }
-    drop_messages(step);
-    index->step = NULL;
-    free(step);
+    drop_messages(answer);
+    index->leftover_answer = NULL;
+    free(answer);
 }
 
 int64_t jj__index_clear_leftovers(struct index *index, int64_t now_ms)
 {
-    if (index->step != NULL && jj__direct_is_over(&index->step->reading))
-        end_step(index, now_ms);
-    if (index->step != NULL)
-        return index->step->reading.direct.deadline_ms;
+    if (index->leftover_answer != NULL && jj__direct_is_over(&index->leftover_answer->reading))
+        end_answer(index, now_ms);
+    if (index->leftover_answer != NULL)
+        return index->leftover_answer->reading.direct.deadline_ms;
     if (!jj__broker_connected(index->broker))
         return now_ms + index->poll_interval_ms;
     if (now_ms >= index->leftover.next_ms)
-        begin_step(index, now_ms);
+        begin_answer(index, now_ms);
     return index->leftover.next_ms;
 }
 
 void jj__index_drop_leftovers(struct index *index)
 {
-    struct step *step = index->step;
+    struct leftover_answer *answer = index->leftover_answer;
     bool more;
 
-    if (step == NULL)
+    if (answer == NULL)
         return;
-    jj__ignore(jj__direct_end(&step->reading, &more, NULL), "nobody wants it any more");
-    drop_messages(step);
-    index->step = NULL;
-    free(step);
+    jj__ignore(jj__direct_end(&answer->reading, &more, NULL), "nobody wants it any more");
+    drop_messages(answer);
+    index->leftover_answer = NULL;
+    free(answer);
 }
 
 void jj__index_expect_leftovers(struct index *index)

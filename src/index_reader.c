@@ -27,6 +27,7 @@
 
 #include "base64.h"
 #include "clock.h"
+#include "direct.h"
 
 #define BATCH_MESSAGES  1000
 #define BATCH_BYTES     (4 * 1024 * 1024)
@@ -118,23 +119,16 @@ static void end_pass(struct reader *reader)
         arm(reader);
 }
 
-static uint64_t number_of(struct broker_msg *msg, const char *header)
-{
-    const char *value = jj__msg_header(msg, header);
-
-    return value == NULL ? 0 : strtoull(value, NULL, 10);
-}
-
 static void take_message(struct reader *reader, struct broker_msg *msg)
 {
-    uint64_t seq = number_of(msg, "Nats-Sequence");
+    uint64_t seq = jj__direct_number(msg, "Nats-Sequence");
 
     if (seq == 0) { /* there was no memory to read the header */
         jj__msg_free(msg);
         try_again(reader, "a message can't be read");
         return;
     }
-    reader->pending = number_of(msg, "Nats-Num-Pending");
+    reader->pending = jj__direct_number(msg, "Nats-Num-Pending");
     if (reader->counting) {
         reader->pending++;
         jj__msg_free(msg);
@@ -250,7 +244,7 @@ static void take(void *ctx, struct broker_msg *msg)
         take_message(reader, msg);
         return;
     }
-    uint64_t pending = number_of(msg, "Nats-Num-Pending");
+    uint64_t pending = jj__direct_number(msg, "Nats-Num-Pending");
     jj__msg_free(msg);
     if (reader->counting) {
         drop_batch(reader);
@@ -269,24 +263,21 @@ static void take(void *ctx, struct broker_msg *msg)
 
 static void ask_batch(struct reader *reader, bool counting, int64_t now_ms)
 {
-    char subject[96];
-    char body[160];
     const struct port_options options = {.subject = reader->inbox, .take = take, .ctx = reader};
+    const struct direct direct = {.stream = reader->options.stream,
+                                  .filter = ">",
+                                  .from_seq = reader->seq + 1,
+                                  .max_messages = counting ? 1 : BATCH_MESSAGES,
+                                  .max_bytes = BATCH_BYTES};
 
     jj__broker_inbox(reader->broker, "r", reader->inbox);
     if (jj__broker_port_open(reader->broker, &options, &reader->answers, NULL) != JJ_OK) {
         reader->answer_by_ms = now_ms + RETRY_MS;
         return;
     }
-    snprintf(subject, sizeof(subject), "$JS.API.DIRECT.GET.%s", reader->options.stream);
-    int len = snprintf(
-        body, sizeof(body), "{\"seq\":%llu,\"batch\":%d,\"max_bytes\":%d,\"next_by_subj\":\">\"}",
-        (unsigned long long)reader->seq + 1, counting ? 1 : BATCH_MESSAGES, BATCH_BYTES);
-    const struct outgoing request = {
-        .subject = subject, .reply = reader->inbox, .data = body, .len = (size_t)len};
     reader->counting = counting;
     reader->answer_by_ms = now_ms + ANSWER_LIMIT_MS;
-    if (!jj__broker_send(reader->broker, &request))
+    if (!jj__direct_ask(reader->broker, &direct, reader->inbox))
         drop_batch(reader);
 }
 

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "status.h"
+#include "thread.h"
 
 #define CONNECT_TIMEOUT_MS 2000 /* of one attempt; a stop is noticed in between */
 #define AGAIN_MS           500
@@ -141,7 +142,6 @@ static void *part_main(void *arg)
 static struct part *new_part(const struct part_setup *setup)
 {
     struct part *part = calloc(1, sizeof(*part));
-    pthread_condattr_t steady;
 
     if (part == NULL)
         return NULL;
@@ -151,10 +151,7 @@ static struct part *new_part(const struct part_setup *setup)
     part->setup.options.connect_timeout_ms = CONNECT_TIMEOUT_MS;
     pthread_mutex_init(&part->lock, NULL);
     pthread_mutex_init(&part->in_use, NULL);
-    pthread_condattr_init(&steady);
-    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-    pthread_cond_init(&part->stop_wanted, &steady);
-    pthread_condattr_destroy(&steady);
+    jj__thread_condition(&part->stop_wanted);
     return part;
 }
 
