@@ -92,11 +92,15 @@ static bool is_excused(const struct judging *judging, const struct run *earlier,
 static void tell_times(const struct judging *judging, const struct run *earlier,
                        const struct run *later)
 {
+    const struct fate *fate = &judging->trail->fates[earlier->producer][earlier->n];
+
     if (judging->told >= TOLD_MAX)
         return;
     print_error("    at %lld by worker %u, and %lld ms later by worker %u\n",
                 (long long)earlier->begin_ms, earlier->worker,
                 (long long)(later->begin_ms - earlier->begin_ms), later->worker);
+    print_error("    sent at %lld, accepted at %lld, the earlier run ended at %lld\n",
+                (long long)fate->sent_ms, (long long)fate->accepted_ms, (long long)earlier->end_ms);
     for (size_t i = 0; i < judging->faults->count; i++) {
         const struct fault *fault = &judging->faults->list[i];
         if (fault->begin_ms <= later->begin_ms && fault->end_ms + TOLD_MS >= earlier->begin_ms)
