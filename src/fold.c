@@ -84,7 +84,7 @@ static bool is_claim_of_content(const struct marks *marks, enum fold_source sour
            seq == marks->content_seq;
 }
 
-/* seq: of the job's message in JOBS, which this is or claims; else 0. */
+/* seq: of the message, or of the one in JOBS that is claimed; 0: an event. */
 static void fold_content(struct row *row, enum fold_source source, const struct job *job,
                          const struct content *content, uint64_t seq)
 {
@@ -240,7 +240,7 @@ enum fold_result jj__fold_message(struct row *row, enum fold_source source, cons
     fold_queue(&row->marks, &message, says_run_at ? job->run_at_ms : scheduled_at_ms);
     if (seq > *last)
         *last = seq;
-    fold_content(row, source, job, content, source == FROM_JOBS ? seq : 0);
+    fold_content(row, source, job, content, seq);
     finish(row, &before, job->name);
     return FOLD_APPLIED;
 }

@@ -968,7 +968,6 @@ static void check_model(const struct history *h, const struct shelf *shelves, en
         const struct world *w = &h->worlds[of];
         const jj_record *a = &shelves[of].row->record, *b = &w->is;
         const struct content content = content_of(w, true);
-
         check_state(h, of, a, b);
         check(h, of,
               a->run_at_ms == b->run_at_ms || w->run_at_is_unsure ||
